@@ -1,0 +1,55 @@
+"""rfjax: one network, five views.
+
+Neural-tangent, NNGP and random-feature kernels, feature maps, kernel regression, exact population risks, and the
+trained network beside them.
+"""
+
+from importlib.metadata import version as _version
+
+from rfjax import activations, features, kernels, networks, numerics, risk, tasks, theory
+from rfjax.dynamics import GradientFlow, gradient_flow
+from rfjax.features import FeatureMap, random_neurons
+from rfjax.kernels import Kernel, polynomial, rbf
+from rfjax.networks import Activation, Dense, Layer, Serial, mlp, neuron
+from rfjax.regression import ridge_regression
+from rfjax.risk import Risk, population_regression, population_risk
+from rfjax.training import Run, train
+from rfjax.views import empirical_ntk, linearize, nngp, ntk, random_features, tangent_features
+
+__version__ = _version("rfjax")
+
+__all__ = [
+    "Activation",
+    "Dense",
+    "FeatureMap",
+    "GradientFlow",
+    "Kernel",
+    "Layer",
+    "Risk",
+    "Run",
+    "Serial",
+    "activations",
+    "empirical_ntk",
+    "features",
+    "gradient_flow",
+    "kernels",
+    "linearize",
+    "mlp",
+    "networks",
+    "neuron",
+    "nngp",
+    "ntk",
+    "numerics",
+    "polynomial",
+    "population_regression",
+    "population_risk",
+    "random_features",
+    "random_neurons",
+    "rbf",
+    "ridge_regression",
+    "risk",
+    "tangent_features",
+    "tasks",
+    "theory",
+    "train",
+]

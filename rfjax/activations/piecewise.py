@@ -1,0 +1,153 @@
+"""Piecewise-linear and piecewise-constant functions with one break at 0: every dual is elementary in the angle θ."""
+
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from scipy.special import ndtr
+
+from rfjax.activations.base import Nonlinearity
+from rfjax.numerics import Covariance, angle, hermite_functions, safe_sqrt, sin_minus_theta_cos
+
+
+class LeakyReLU(Nonlinearity):
+    """σ(x) = x for x >= 0 and slope·x below: ReLU at slope 0, |x| at −1, the identity at 1.
+
+    With α = (1+slope)/2 and β = (1−slope)/2, σ(x) = αx + β|x|, and the mixed terms vanish by symmetry:
+
+        κ = α² q12 + β² √(q11 q22)·(2/π)(sin θ + (π/2 − θ)cos θ)
+        E σ'(u)σ'(v) = α² + β²(1 − 2θ/π)
+
+    Cho & Saul 2009, *Kernel methods for deep learning*.
+    """
+
+    slope: float = eqx.field(static=True)
+
+    def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        return jnp.where(x >= 0, x, self.slope * x)
+
+    def _propagate(self, pair: Covariance) -> Covariance:
+        alpha, beta = ((1 + self.slope) / 2) ** 2, ((1 - self.slope) / 2) ** 2
+        below, above = _abs_moments(pair.below, pair.above)
+        return Covariance(
+            (alpha + beta) * pair.left,
+            (alpha + beta) * pair.right,
+            alpha * pair.below + beta * below,
+            alpha * pair.above + beta * above,
+        )
+
+    def _derivative(self, pair: Covariance) -> Float[Array, "..."]:
+        alpha, beta = ((1 + self.slope) / 2) ** 2, ((1 - self.slope) / 2) ** 2
+        return alpha + beta * (1 - 2 * pair.angle / math.pi)
+
+    def _coefficients(self, degree: int, scale: float, shift: float) -> Float[np.ndarray, " degree+1"]:
+        linear = np.zeros(degree + 1)
+        linear[: min(degree + 1, 2)] = (shift, scale)[: degree + 1]
+        return (1 - self.slope) * _relu_coefficients(degree, scale, shift) + self.slope * linear
+
+    @property
+    def centres(self) -> tuple[float, ...]:
+        return (0.0,)
+
+    @property
+    def relu_slopes(self) -> tuple[float, float]:
+        return 1.0, -self.slope
+
+
+class Threshold(Nonlinearity):
+    """σ(x) = high for x >= 0 and low below: the unit step and the sign function.
+
+    With m = (high+low)/2 and δ = (high−low)/2:  κ = m² + δ²(1 − 2θ/π).  Its derivative is 0 almost everywhere, and
+    so is its derivative dual.  Cho & Saul 2009 (order 0).
+    """
+
+    low: float = eqx.field(static=True)
+    high: float = eqx.field(static=True)
+
+    def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        return jnp.where(x >= 0, self.high, self.low).astype(x.dtype)
+
+    def _propagate(self, pair: Covariance) -> Covariance:
+        mean, half = (self.high + self.low) / 2, (self.high - self.low) / 2
+        turn, rest = 2 * pair.angle / math.pi, 2 * angle(pair.above, pair.below) / math.pi  # they add up to 2
+        below, above = half**2 * turn, 2 * mean**2 + half**2 * rest
+        return Covariance(
+            jnp.full_like(pair.left, mean**2 + half**2), jnp.full_like(pair.right, mean**2 + half**2), below, above
+        )
+
+    def _derivative(self, pair: Covariance) -> Float[Array, "..."]:
+        return jnp.zeros_like(pair.below)
+
+    def _coefficients(self, degree: int, scale: float, shift: float) -> Float[np.ndarray, " degree+1"]:
+        constant = np.zeros(degree + 1)
+        constant[0] = self.low
+        return constant + (self.high - self.low) * step_coefficients(degree, shift / scale)
+
+    @property
+    def centres(self) -> tuple[float, ...]:
+        return (0.0,)
+
+    @property
+    def relu_slopes(self) -> None:
+        return None
+
+
+@jax.custom_jvp
+def _abs_moments(
+    below: Float[Array, "..."], above: Float[Array, "..."]
+) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    """`below` and `above` of (|u|, |v|) from those of (u, v), relatively accurate at θ near 0 and near π.
+
+    r = √(q11 q22) = (below + above)/2,  θ' = min(θ, π − θ)
+    E|u||v| = r·(2/π)(sin θ + (π/2 − θ)cos θ)
+    r − E|u||v| = min(below, above) − r·(2/π)(sin θ' − θ' cos θ')
+    """
+    r, smaller = (below + above) / 2, jnp.minimum(below, above)
+    folded = angle(smaller, jnp.maximum(below, above))
+    new_below = jnp.maximum(smaller - r * (2 / math.pi) * sin_minus_theta_cos(folded), 0)
+    return new_below, 2 * r - new_below
+
+
+@_abs_moments.defjvp
+def _abs_moments_jvp(primals, tangents):
+    # With r and c = E uv free: ∂E|u||v|/∂r = (2/π)sin θ and ∂E|u||v|/∂c = 1 − 2θ/π, both finite at every angle, where
+    # differentiating through θ itself would meet ∞·0.
+    below, above = primals
+    dbelow, dabove = tangents
+    r = (below + above) / 2
+    sine = jnp.where(r > 0, safe_sqrt(below) * safe_sqrt(above) / jnp.where(r > 0, r, 1), 0)
+    dr, dc = (dabove + dbelow) / 2, (dabove - dbelow) / 2
+    dcross = (2 / math.pi) * sine * dr + (1 - 2 * angle(below, above) / math.pi) * dc
+    return _abs_moments(below, above), (dr - dcross, dr + dcross)
+
+
+def _relu_coefficients(degree: int, scale: float, shift: float) -> Float[np.ndarray, " degree+1"]:
+    """Hermite coefficients of [scale·z + shift]₊, with β = shift/scale; good to 1e-14 at degree 2000.
+
+    a₀ = βΦ(β) + φ(β),  a₁ = Φ(β),  a_k = (−1)^k φ(β) h_{k−2}(β)/√(k(k−1)),  all times scale.
+    """
+    beta = shift / scale
+    a = np.empty(degree + 1)
+    density = np.exp(-(beta**2) / 2) / np.sqrt(2 * np.pi)
+    a[0] = beta * ndtr(beta) + density
+    if degree >= 1:
+        a[1] = ndtr(beta)
+    if degree >= 2:
+        k = np.arange(2, degree + 1)
+        psi = hermite_functions(degree - 2, np.float64(beta)) * np.exp(-(beta**2) / 4) / np.sqrt(2 * np.pi)
+        a[2:] = (-1.0) ** k * psi / np.sqrt(k * (k - 1.0))
+    return scale * a
+
+
+def step_coefficients(degree: int, beta: float) -> Float[np.ndarray, " degree+1"]:
+    """Hermite coefficients of 1{z > −β}:  a₀ = Φ(β),  a_k = (−1)^{k−1} φ(β) h_{k−1}(β)/√k."""
+    a = np.empty(degree + 1)
+    a[0] = ndtr(beta)
+    if degree >= 1:
+        k = np.arange(1, degree + 1)
+        psi = hermite_functions(degree - 1, np.float64(beta)) * np.exp(-(beta**2) / 4) / np.sqrt(2 * np.pi)
+        a[1:] = (-1.0) ** (k - 1) * psi / np.sqrt(k)
+    return a

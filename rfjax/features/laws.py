@@ -1,0 +1,66 @@
+"""The laws from which random neurons draw their weights and biases."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from rfjax import checks
+
+
+class Law(eqx.Module):
+    """A distribution of biases: one value a neuron, or none at all."""
+
+    def draw(self, key: PRNGKeyArray, count: int) -> Float[Array, " count"] | None:
+        """`count` independent biases, or None for no bias."""
+        raise NotImplementedError
+
+
+class Zero(Law):
+    """No bias."""
+
+    def draw(self, key: PRNGKeyArray, count: int) -> None:
+        return None
+
+
+class Constant(Law):
+    """Every bias equal to `value`."""
+
+    value: float = eqx.field(converter=lambda v: checks.number("value", v))
+
+    def draw(self, key: PRNGKeyArray, count: int) -> Float[Array, " count"]:
+        return jnp.full((count,), self.value, dtype=float)
+
+
+class Normal(Law):
+    """Biases N(0, std²).  Raises ValueError unless std > 0."""
+
+    std: float = eqx.field(default=1.0, converter=lambda v: checks.number("std", v, above=0.0))
+
+    def draw(self, key: PRNGKeyArray, count: int) -> Float[Array, " count"]:
+        return self.std * jax.random.normal(key, (count,))
+
+
+class Uniform(Law):
+    """Biases uniform on [low, high].  Raises ValueError unless low < high."""
+
+    low: float = eqx.field(default=-1.0, converter=lambda v: checks.number("low", v))
+    high: float = eqx.field(default=1.0, converter=lambda v: checks.number("high", v))
+
+    def __check_init__(self) -> None:
+        if not checks.is_traced(self.low, self.high):
+            checks.number("high", self.high, above=float(self.low))
+
+    def draw(self, key: PRNGKeyArray, count: int) -> Float[Array, " count"]:
+        return jax.random.uniform(key, (count,), minval=self.low, maxval=self.high)
+
+
+WEIGHTS = ("sphere", "gaussian")
+
+
+def draw_weights(law: str, key: PRNGKeyArray, count: int, dimension: int) -> Float[Array, "count dimension"]:
+    """`count` weight vectors: uniform on the unit sphere, or N(0, I/d), whose squared length is 1 on average."""
+    weights = jax.random.normal(key, (count, dimension))
+    if law == "sphere":
+        return weights / jnp.linalg.norm(weights, axis=1, keepdims=True)
+    return weights / dimension**0.5

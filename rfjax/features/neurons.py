@@ -1,0 +1,118 @@
+"""A layer of frozen neurons as a feature map: drawn from chosen laws, or taken from a network."""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from rfjax import checks
+from rfjax.activations import Nonlinearity, from_function, relu
+from rfjax.features.base import FeatureMap
+from rfjax.features.laws import WEIGHTS, Law, Normal, draw_weights
+from rfjax.networks import Activation, Dense, Neuron, Params, Serial
+from rfjax.numerics import gram
+
+
+class Neurons(FeatureMap):
+    """φ(x) = [scale·σ(W x + b), constant]; without `constant` only the neurons, without `bias` b = 0."""
+
+    weight: Float[Array, "r d"]
+    bias: Float[Array, " r"] | None
+    activation: Nonlinearity
+    scale: Float[Array, ""] | float = 1.0
+    constant: Float[Array, ""] | float | None = None
+
+    def _features(self, X: Float[Array, "n d"]) -> Float[Array, "n p"]:
+        z = gram(X, self.weight.astype(X.dtype))
+        h = self.scale * self.activation(z if self.bias is None else z + self.bias.astype(X.dtype))
+        if self.constant is None:
+            return h
+        return jnp.concatenate([h, jnp.broadcast_to(jnp.asarray(self.constant, h.dtype), (h.shape[0], 1))], axis=1)
+
+    @property
+    def in_dim(self) -> int:
+        return self.weight.shape[1]
+
+    @property
+    def neurons(self) -> "Neurons":
+        return self
+
+
+class NetworkFeatures(FeatureMap):
+    """The frozen hidden layers of a network, scaled by its output layer: φ(x) = [scale·h(x), b_std].
+
+    The network's outputs are φ times its last (weight, bias), and for one hidden layer E φ(x)·φ(y) is its NNGP
+    (deeper, up to O(1/width)).  p = width + [b_std ≠ 0].
+    """
+
+    network: Serial
+    params: Params
+    columns: int = eqx.field(static=True)
+
+    def _features(self, X: Float[Array, "n d"]) -> Float[Array, "n p"]:
+        params = jax.tree.map(lambda leaf: leaf.astype(X.dtype), self.params)
+        last = self.network.layers[-1]
+        assert isinstance(last, Dense)
+        return last.features(self.network.hidden(params, X))
+
+    @property
+    def in_dim(self) -> int:
+        return self.columns
+
+    @property
+    def neurons(self) -> Neurons | None:
+        found = network_neurons(self.network, self.params)
+        return None if found is None else found[0]
+
+
+def network_neurons(net: object, params: Params) -> tuple[Neurons, Float[Array, " p"]] | None:
+    """A one-hidden-layer network of one output, or a single neuron, as features and the readout u: f(x) = φ(x)·u.
+
+    None for any other model.
+    """
+    if isinstance(net, Neuron):
+        return Neurons(params["weight"][None, :], params["bias"][None], net.activation), jnp.ones_like(
+            params["bias"][None]
+        )
+    match net:
+        case Serial(layers=(Dense() as first, Activation(function=activation), Dense(width=1) as last)):
+            hidden, out = params[0], params[2]
+        case _:
+            return None
+    fan_in, width = hidden["weight"].shape[1], hidden["weight"].shape[0]
+    standard = first.parameterization == "standard"
+    weight = hidden["weight"] * (1 if standard else first.scale(fan_in))
+    bias = hidden["bias"] * (1 if standard else first.b_std) if first.has_bias else None
+    features = Neurons(weight, bias, activation, last.scale(width), last.b_std if last.has_bias else None)
+    readout = [out["weight"][0], *([out["bias"]] if last.has_bias else [])]
+    if last.parameterization == "standard":  # its parameters carry the scale that the features already have
+        factors = [last.scale(width), *([last.b_std] if last.has_bias else [])]
+        readout = [part / factor for part, factor in zip(readout, factors, strict=True)]
+    return features, jnp.concatenate(readout)
+
+
+def random_neurons(
+    in_dim: int,
+    count: int,
+    *,
+    key: PRNGKeyArray,
+    activation: Nonlinearity | Callable[[Array], Array] = relu,
+    weights: str = "sphere",
+    bias: Law = Normal(1.0),  # noqa: B008 (immutable)
+) -> Neurons:
+    """`count` random neurons φ_i(x) = σ(⟨w_i, x⟩ + b_i)/√count, so that E φ(x)·φ(y) = E_w σ(⟨w, x⟩+b)σ(⟨w, y⟩+b).
+
+    `weights`: "sphere" (uniform, unit length) or "gaussian" (N(0, I/d)).  `bias`: a law of `rf.features`: Zero(),
+    Constant(c), Normal(std), Uniform(low, high).
+
+    **Raises** ValueError or TypeError for sizes below 1, unknown laws or a bad key.
+    """
+    in_dim, count = checks.count("in_dim", in_dim), checks.count("count", count)
+    checks.choice("weights", weights, WEIGHTS)
+    if not isinstance(bias, Law):
+        raise TypeError(f"bias must be a law (Zero(), Constant(c), Normal(std), Uniform(low, high)), got {bias!r}")
+    weight_key, bias_key = jax.random.split(checks.prng_key("key", key))
+    w = draw_weights(weights, weight_key, count, in_dim)
+    return Neurons(w, bias.draw(bias_key, count), from_function(activation), count**-0.5)

@@ -1,0 +1,84 @@
+"""A layer reads three ways: `init` draws it, `apply` runs it, `propagate` is its infinite-width limit."""
+
+import abc
+from typing import Any, final
+
+import equinox as eqx
+import jax
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from rfjax import checks
+from rfjax.numerics import Covariance
+
+Params = PyTree[Float[Array, "..."]]
+
+
+class State(eqx.Module):
+    """What flows through an infinitely wide network: both kernels of its activations at once.
+
+    `covariance` holds the second moments of one unit (the NNGP), `ntk` the tangent kernel so far, and `units` how many
+    such units feed the next layer, which the standard parameterisation counts.
+    """
+
+    covariance: Covariance
+    ntk: Float[Array, "..."]
+    units: int = eqx.field(static=True)
+
+    @property
+    def nngp(self) -> Float[Array, "..."]:
+        """E of the product of one unit's activations at the two points."""
+        return self.covariance.cross
+
+
+class Layer(eqx.Module):
+    """One layer, or a network of them.  A subclass gives `_init`, `_apply`, `_propagate` and `width_out`."""
+
+    @abc.abstractmethod
+    def _init(self, key: PRNGKeyArray, in_dim: int) -> Params:
+        """Parameters for inputs of `in_dim` columns."""
+
+    @abc.abstractmethod
+    def _apply(self, params: Params, X: Float[Array, "n in"]) -> Float[Array, "n out"]:
+        """The layer's outputs."""
+
+    @abc.abstractmethod
+    def _propagate(self, state: State) -> State:
+        """The state after the layer, every width going to infinity."""
+
+    @abc.abstractmethod
+    def width_out(self, in_dim: int) -> int:
+        """How many columns come out when `in_dim` go in."""
+
+    @final
+    def init(self, key: PRNGKeyArray, in_dim: int | tuple[int, ...]) -> Params:
+        """Draw parameters for inputs of `in_dim` columns (an int, or an input shape ending in it).
+
+        A `key` of shape [s] draws s independent networks: every leaf gains a leading axis s.
+
+        **Raises** TypeError or ValueError for anything that is not a key or not a positive size.
+        """
+        key = checks.prng_key("key", key, batched=True)
+        if isinstance(in_dim, tuple):
+            if not in_dim:
+                raise ValueError("in_dim must be an int or a shape with at least one axis, got ()")
+            in_dim = in_dim[-1]
+        size = checks.count("in_dim", in_dim)
+        return jax.vmap(lambda k: self._init(k, size))(key) if key.ndim else self._init(key, size)
+
+    @final
+    def apply(self, params: Params, X: Float[Array, "n in"]) -> Float[Array, "n out"]:
+        """The network's outputs [n, out] at X [n, d].
+
+        **Raises** TypeError for data that are not floats, ValueError for a wrong shape, NaN or inf.
+        """
+        return self._apply(params, checks.points("X", X))
+
+    @final
+    def propagate(self, state: State) -> State:
+        """The infinite-width reading: the NNGP and the NTK after this layer from those before it, in one pass."""
+        return self._propagate(state)
+
+
+def is_network(value: Any) -> bool:
+    """Whether `value` has an infinite-width reading."""
+    return isinstance(value, Layer)

@@ -1,0 +1,138 @@
+"""Fully connected layers and elementwise nonlinearities."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from rfjax import checks
+from rfjax.activations import Nonlinearity, from_function
+from rfjax.networks.base import Layer, Params, State
+from rfjax.numerics import gram
+
+PARAMETERIZATIONS = ("ntk", "standard", "mean_field")
+
+
+class Dense(Layer):
+    """A fully connected layer of `width` units.
+
+        ntk:         z = (w_std/√fan_in)·W h + b_std·b      W, b ~ N(0, 1)
+        standard:    z = W h + b                            W ~ N(0, w_std²/fan_in), b ~ N(0, b_std²)
+        mean_field:  z = (w_std/fan_in)·W h + b_std·b       W, b ~ N(0, 1)
+
+    Infinite width, with q the NNGP and Θ the NTK before the layer:
+
+        q' = w_std² q + b_std²
+        Θ' = q' + w_std² Θ                                  ntk     (Jacot, Gabriel & Hongler 2018)
+        Θ' = fan_in·q + [bias] + w_std² Θ                   standard (Sohl-Dickstein et al. 2020)
+
+    Mean-field layers have finite readings only.  With b_std = 0 there is no bias parameter.  Parameters:
+    {"weight": [width, fan_in], "bias": [width]}.  `w_std` and `b_std` are leaves: they differentiate.
+
+    **Raises** ValueError for a width below 1, a negative or infinite std or an unknown parameterisation.
+    """
+
+    width: int = eqx.field(static=True)
+    w_std: Float[Array, ""] | float
+    b_std: Float[Array, ""] | float
+    parameterization: str = eqx.field(static=True)
+    has_bias: bool = eqx.field(static=True)
+
+    def __init__(
+        self,
+        width: int,
+        w_std: Float[Array, ""] | float = 1.0,
+        b_std: Float[Array, ""] | float = 0.0,
+        *,
+        parameterization: str = "ntk",
+    ):
+        self.width = checks.count("width", width)
+        self.w_std = checks.number("w_std", w_std, least=0.0)
+        self.b_std = checks.number("b_std", b_std, least=0.0)
+        self.parameterization = checks.choice("parameterization", parameterization, PARAMETERIZATIONS)
+        self.has_bias = not (isinstance(b_std, (int, float, np.number)) and b_std == 0)
+
+    def scale(self, fan_in: int) -> Float[Array, ""] | float:
+        """The factor of ⟨w, h⟩ in one output whose weights have unit variance: w_std/√fan_in, mean-field w_std/fan_in."""
+        return self.w_std / (fan_in if self.parameterization == "mean_field" else math.sqrt(fan_in))
+
+    def _init(self, key: PRNGKeyArray, in_dim: int) -> Params:
+        weight_key, bias_key = jax.random.split(key)
+        standard = self.parameterization == "standard"
+        params = {
+            "weight": jax.random.normal(weight_key, (self.width, in_dim)) * (self.scale(in_dim) if standard else 1)
+        }
+        if self.has_bias:
+            params["bias"] = jax.random.normal(bias_key, (self.width,)) * (self.b_std if standard else 1)
+        return params
+
+    def _apply(self, params: Params, X: Float[Array, "n in"]) -> Float[Array, "n out"]:
+        fan_in = params["weight"].shape[1]
+        if X.shape[1] != fan_in:
+            raise ValueError(f"X must have {fan_in} columns for these parameters, got shape {list(X.shape)}")
+        standard = self.parameterization == "standard"
+        z = gram(X, params["weight"]) * (1 if standard else self.scale(fan_in))
+        return z + params["bias"] * (1 if standard else self.b_std) if self.has_bias else z
+
+    def features(self, h: Float[Array, "n in"]) -> Float[Array, "n p"]:
+        """φ with E φ(x)·φ(y) over the layers before = this layer's NNGP: [scale·h, b_std], p = fan_in + [bias].
+
+        An output is φ times (weight, bias), each of unit variance at the start.
+        """
+        return self._columns(h, self.scale(h.shape[1]), self.b_std)
+
+    def gradient_features(self, h: Float[Array, "n in"]) -> Float[Array, "n p"]:
+        """∂z/∂(weight, bias) of one unit: `features`, but [h, 1] in the standard parameterisation."""
+        return self._columns(h, 1.0, 1.0) if self.parameterization == "standard" else self.features(h)
+
+    def _columns(self, h: Float[Array, "n in"], weight: Any, bias: Any) -> Float[Array, "n p"]:
+        if not self.has_bias:
+            return h * weight
+        return jnp.concatenate([h * weight, jnp.broadcast_to(jnp.asarray(bias, h.dtype), (h.shape[0], 1))], axis=1)
+
+    def _propagate(self, state: State) -> State:
+        if self.parameterization == "mean_field":
+            raise ValueError(
+                "a mean_field network has no NNGP or NTK limit (its output shrinks as width grows): use its finite "
+                "views (empirical_ntk, random_features, train), or parameterization='ntk' or 'standard'"
+            )
+        covariance = state.covariance.affine(self.w_std, self.b_std)
+        own = covariance.cross
+        if self.parameterization == "standard":
+            own = state.units * state.covariance.cross + (1.0 if self.has_bias else 0.0)
+        return State(covariance, own + self.w_std**2 * state.ntk, self.width)
+
+    def width_out(self, in_dim: int) -> int:
+        return self.width
+
+
+class Activation(Layer):
+    """An elementwise nonlinearity: a member of `rf.activations`, or any function, whose duals are then by quadrature.
+
+        q' = E σ(u)σ(v),   Θ' = E σ'(u)σ'(v)·Θ,   (u, v) ~ N(0, q)
+
+    **Raises** TypeError when `function` is neither.
+    """
+
+    function: Nonlinearity
+
+    def __init__(self, function: Nonlinearity | Callable[[Array], Array]):
+        self.function = from_function(function)
+
+    def _init(self, key: PRNGKeyArray, in_dim: int) -> Params:
+        return {}
+
+    def _apply(self, params: Params, X: Float[Array, "n in"]) -> Float[Array, "n in"]:
+        return self.function(X)
+
+    def _propagate(self, state: State) -> State:
+        slope = self.function.derivative(state.covariance)
+        return State(self.function.propagate(state.covariance), slope * state.ntk, state.units)
+
+    def width_out(self, in_dim: int) -> int:
+        return in_dim

@@ -1,0 +1,95 @@
+"""Layers in a row, and the multilayer perceptron."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from rfjax import checks
+from rfjax.activations import Nonlinearity, relu
+from rfjax.networks.base import Layer, Params, State
+from rfjax.networks.dense import Activation, Dense
+
+
+class Serial(Layer):
+    """Layers applied one after the other; parameters are a tuple with one entry a layer.
+
+    **Raises** ValueError without layers, TypeError for anything that is not a layer.
+    """
+
+    layers: tuple[Layer, ...]
+
+    def __init__(self, *layers: Layer):
+        if not layers:
+            raise ValueError("Serial needs at least one layer")
+        for layer in layers:
+            if not isinstance(layer, Layer):
+                raise TypeError(f"Serial takes layers (Dense, Activation, Serial), got {type(layer).__name__}")
+        self.layers = layers
+
+    def _init(self, key: PRNGKeyArray, in_dim: int) -> Params:
+        params = []
+        for layer, layer_key in zip(self.layers, jax.random.split(key, len(self.layers)), strict=True):
+            params.append(layer._init(layer_key, in_dim))
+            in_dim = layer.width_out(in_dim)
+        return tuple(params)
+
+    def _apply(self, params: Params, X: Float[Array, "n in"]) -> Float[Array, "n out"]:
+        self._check(params)
+        for layer, own in zip(self.layers, params, strict=True):
+            X = layer._apply(own, X)
+        return X
+
+    def _propagate(self, state: State) -> State:
+        for layer in self.layers:
+            state = layer._propagate(state)
+        return state
+
+    def width_out(self, in_dim: int) -> int:
+        for layer in self.layers:
+            in_dim = layer.width_out(in_dim)
+        return in_dim
+
+    def hidden(self, params: Params, X: Float[Array, "n in"]) -> Float[Array, "n width"]:
+        """The activations that enter the last layer."""
+        self._check(params)
+        for layer, own in zip(self.layers[:-1], params[:-1], strict=True):
+            X = layer._apply(own, X)
+        return X
+
+    def zero_output(self, params: Params) -> Params:
+        """The same parameters with the last layer at zero: the function that starts at 0 and has to learn features."""
+        self._check(params)
+        return (*params[:-1], jax.tree.map(jnp.zeros_like, params[-1]))
+
+    def _check(self, params: Params) -> None:
+        if not isinstance(params, (tuple, list)) or len(params) != len(self.layers):
+            got = f"{type(params).__name__} of {len(params)}" if hasattr(params, "__len__") else type(params).__name__
+            raise ValueError(f"params must be the tuple of {len(self.layers)} layers' parameters from init, got {got}")
+
+
+def mlp(
+    *,
+    depth: int,
+    width: int,
+    activation: Nonlinearity | Callable[[Array], Array] = relu,
+    w_std: Float[Array, ""] | float = 2**0.5,
+    b_std: Float[Array, ""] | float = 0.0,
+    out: int = 1,
+    parameterization: str = "ntk",
+) -> Serial:
+    """A multilayer perceptron: `depth` times (Dense(width), activation), then Dense(out), all with the same stds.
+
+    With parameterization="mean_field" only the last layer is mean-field (it averages its units); the hidden layers
+    are in the NTK parameterisation.  See `Dense` for the formulas.
+
+    **Raises** ValueError or TypeError for depth, width or out below 1, bad stds or unknown names.
+    """
+    checks.count("depth", depth)
+    checks.count("out", out)
+    hidden_kind = "ntk" if parameterization == "mean_field" else parameterization
+    layers: list[Layer] = []
+    for _ in range(depth):
+        layers += [Dense(width, w_std, b_std, parameterization=hidden_kind), Activation(activation)]
+    return Serial(*layers, Dense(out, w_std, b_std, parameterization=parameterization))

@@ -1,0 +1,35 @@
+"""Numbers done right once: Gaussian distribution functions, Hermite functions, safe roots and angles, full-precision
+products, and 2×2 covariances that keep their digits at coincident points."""
+
+from rfjax.numerics.covariance import Covariance
+from rfjax.numerics.gaussian import (
+    bivariate_normal_cdf,
+    normal_cdf,
+    normal_pdf,
+    owens_t,
+    relu_mean,
+    relu_pair_moment,
+)
+from rfjax.numerics.hermite import gaussian_quadrature, hermite, hermite_functions
+from rfjax.numerics.products import gram, matmul
+from rfjax.numerics.safe import angle, norm, safe_divide, safe_sqrt, sin_minus_theta_cos
+
+__all__ = [
+    "Covariance",
+    "angle",
+    "bivariate_normal_cdf",
+    "gaussian_quadrature",
+    "gram",
+    "hermite",
+    "hermite_functions",
+    "matmul",
+    "norm",
+    "normal_cdf",
+    "normal_pdf",
+    "owens_t",
+    "relu_mean",
+    "relu_pair_moment",
+    "safe_divide",
+    "safe_sqrt",
+    "sin_minus_theta_cos",
+]

@@ -1,0 +1,44 @@
+"""Normalised Hermite polynomials h_k = He_k/√k!, orthonormal under N(0, 1), and quadrature against that measure."""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+
+def hermite_functions(degree: int, x: Float[np.ndarray, "..."]) -> Float[np.ndarray, "degree+1 ..."]:
+    """ψ_k(x) = h_k(x)·e^{−x²/4} for k = 0…degree, on the host in float64; bounded, and good to 1e-14 at degree 2000.
+
+    ψ₀ = e^{−x²/4},  ψ₁ = xψ₀,  ψ_{k+1} = (xψ_k − √k ψ_{k−1})/√(k+1)
+    """
+    x = np.asarray(x, dtype=np.float64)
+    values = np.empty((degree + 1, *x.shape))
+    values[0] = np.exp(-(x**2) / 4)
+    if degree >= 1:
+        values[1] = x * values[0]
+    for k in range(1, degree):
+        values[k + 1] = (x * values[k] - np.sqrt(k) * values[k - 1]) / np.sqrt(k + 1)
+    return values
+
+
+def hermite(degree: int, x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """The normalised Hermite polynomial h_degree(x), by its three-term recursion: E h_j(z)h_k(z) = [j = k]."""
+    previous, current = jnp.zeros_like(x), jnp.ones_like(x)
+    for k in range(degree):
+        previous, current = current, (x * current - k**0.5 * previous) / (k + 1) ** 0.5
+    return current
+
+
+def gaussian_quadrature(
+    *, breaks: tuple[float, ...] = (), reach: float = 13.0, panels: int = 26, order: int = 24
+) -> tuple[Float[np.ndarray, " q"], Float[np.ndarray, " q"]]:
+    """Nodes and weights with Σ w_i f(z_i) ≈ E f(z), z ~ N(0, 1): Gauss–Legendre on panels of [−reach, reach].
+
+    Panels end at `breaks`, so that a kink or jump of f costs no accuracy.  Exact to 1e-14 for any f that is smooth on
+    the scale of half a unit between breaks and grows slower than e^{z²/4}.  Host arrays in float64.
+    """
+    inside = [b for b in breaks if -reach < b < reach]
+    edges = np.unique(np.concatenate([np.linspace(-reach, reach, panels + 1), inside]))
+    nodes, weights = np.polynomial.legendre.leggauss(order)
+    centre, half = (edges[1:] + edges[:-1]) / 2, np.diff(edges) / 2
+    z = (centre[:, None] + half[:, None] * nodes).ravel()
+    return z, (half[:, None] * weights).ravel() * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)

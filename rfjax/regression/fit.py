@@ -1,0 +1,74 @@
+"""What a fit is: a function of new points, its coefficients and what was learned while making it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+from jaxtyping import Array, Bool, Float
+
+from rfjax import checks
+from rfjax.features import FeatureMap
+from rfjax.kernels import Kernel
+from rfjax.numerics import matmul
+
+Start = Callable[[Float[Array, "n d"]], Float[Array, "..."]]
+
+
+class Stats(eqx.Module):
+    """How a fit was made.
+
+    `form` is "dual" (an n × n system), "primal" (p × p) or "population"; `residual` the relative residual
+    ‖(A + ridge·I)c − b‖/‖b‖ of the system that was solved; `ok` whether its factorisation succeeded.
+    """
+
+    solver: str = eqx.field(static=True)
+    form: str = eqx.field(static=True)
+    dtype: str = eqx.field(static=True)
+    size: int = eqx.field(static=True)
+    ridge: Float[Array, ""] | float
+    residual: Float[Array, ""]
+    ok: Bool[Array, ""]
+
+
+class KernelFit(eqx.Module):
+    """f(x) = Σ_i k(x, x_i) α_i + start(x)."""
+
+    kernel: Kernel
+    X: Float[Array, "n d"]
+    coefficients: Float[Array, "n ..."]
+    start: Start | None
+    stats: Stats
+
+    def __call__(self, X: Float[Array, "m d"]) -> Float[Array, "m ..."]:
+        """Predictions [m] or [m, c], with y's trailing shape.  Raises TypeError or ValueError for bad data."""
+        X = checks.points("X", X, columns=self.X.shape[1])
+        return with_start(matmul(self.kernel(X, self.X), self.coefficients), self.start, X)
+
+
+class FeatureFit(eqx.Module):
+    """f(x) = φ(x)·c + start(x)."""
+
+    features: FeatureMap
+    coefficients: Float[Array, "p ..."]
+    start: Start | None
+    stats: Stats
+
+    def __call__(self, X: Float[Array, "m d"]) -> Float[Array, "m ..."]:
+        """Predictions [m] or [m, c], with y's trailing shape.  Raises TypeError or ValueError for bad data."""
+        X = checks.points("X", X)
+        return with_start(matmul(self.features(X), self.coefficients), self.start, X)
+
+
+def with_start(values: Float[Array, "m ..."], start: Start | None, X: Float[Array, "m d"]) -> Float[Array, "m ..."]:
+    """values + start(X), in the shape of `values`."""
+    return values if start is None else values + checks.outputs("start", start(X), like=values.shape)
+
+
+def as_start(start: Any) -> Start | None:
+    """`start` as a pytree to be called with X.  Raises TypeError unless it is a function or None."""
+    if start is None or (isinstance(start, (eqx.Module, jax.tree_util.Partial)) and callable(start)):
+        return start
+    if not callable(start):
+        raise TypeError(f"start must be a function of X [n, d], got {type(start).__name__}")
+    return jax.tree_util.Partial(start)

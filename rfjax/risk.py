@@ -1,0 +1,253 @@
+"""Population risk E(f(x) − g(x))²: exact for one hidden layer of ReLU neurons, otherwise sampled with its error.
+
+For neurons without a test set: E(⟨w,x⟩+b)₊(⟨v,x⟩+c)₊ has a closed form (`rfjax.numerics.relu_pair_moment`), and so has
+every quadratic in such features: the risk of a trained network, its gradient, and the best readout of given features.
+"""
+
+from collections.abc import Callable
+from functools import singledispatch
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from rfjax import checks
+from rfjax.activations import LeakyReLU
+from rfjax.features import FeatureMap, Neurons
+from rfjax.numerics import (
+    Covariance,
+    gram,
+    matmul,
+    normal_cdf,
+    normal_pdf,
+    relu_mean,
+    relu_pair_moment,
+    safe_divide,
+    safe_sqrt,
+)
+from rfjax.regression import FeatureFit, Stats, solve
+from rfjax.tasks import SingleNeuron, Task
+
+Predictor = Callable[[Float[Array, "n d"]], Float[Array, "n ..."]]
+
+
+class Risk(eqx.Module):
+    """A population risk: `value` = E(f − g)² (no ½), `stderr` its standard error, 0.0 when exact.
+
+    `relative` is value/Var g, `relative_stderr` likewise.  An exact value is right to about `floor`, its rounding error;
+    below it, it is rounding, and never negative.
+    """
+
+    value: Float[Array, "..."]
+    stderr: Float[Array, "..."] | float
+    floor: Float[Array, "..."] | float
+    task: Task
+
+    @property
+    def relative(self) -> Float[Array, "..."]:
+        """value / task.variance."""
+        return self.value / self.task.variance
+
+    @property
+    def relative_stderr(self) -> Float[Array, "..."] | float:
+        """stderr / task.variance."""
+        return self.stderr / self.task.variance
+
+
+@singledispatch
+def readout(predictor: Any) -> tuple[Neurons, Float[Array, "... p"]] | None:
+    """The predictor as f(x) = φ(x)·u with φ a layer of neurons, where it is one; None for every other predictor."""
+    return None
+
+
+@readout.register
+def _(predictor: FeatureFit) -> tuple[Neurons, Float[Array, " p"]] | None:
+    neurons = predictor.features.neurons
+    u = predictor.coefficients
+    if neurons is None or predictor.start is not None or u.size != u.shape[0]:
+        return None
+    return neurons, u.reshape(-1)
+
+
+def population_risk(predictor: Predictor, task: Task, *, key: PRNGKeyArray | None = None, samples: int = 2**16) -> Risk:
+    """E(f(x) − g(x))² over x ~ N(0, I_d): `r.value`, `r.stderr` (0.0 when exact), `r.relative` = value/task.variance.
+
+    Exact, whatever the key, for a ReLU (or leaky ReLU, or |·|) neuron as the task and as predictor a readout of one layer
+    of such neurons: fits on `rf.random_neurons` or on one-hidden-layer `rf.random_features`, and training runs of a
+    neuron or of a one-hidden-layer network.
+
+        value = uᵀK u − 2 kᵀu + E g²,   K = E φφᵀ,  k = E φ g
+
+    In float32 its floor is about 1e-7·E g²; `r.floor` says.  Every other predictor, any function [n, d] → [n] or [n, 1],
+    is sampled on `samples` fresh points, which needs a `key`.  A training run of several seeds gives a value a seed.
+
+    **Raises** ValueError when it must sample and has no key, or when the predictor does not return one value a point.
+    """
+    if not isinstance(task, Task):
+        raise TypeError(f"task must be made by rf.tasks, got {type(task).__name__}")
+    exact = readout(predictor)
+    if exact is not None and has_exact_risk(task, exact[0]):
+        neurons, u = exact
+        if u.ndim > 1:
+            value, floor = eqx.filter_vmap(lambda phi, v: _exact(phi, v, task))(neurons, u)
+        else:
+            value, floor = _exact(neurons, u, task)
+        return Risk(jnp.maximum(value, 0), 0.0, floor, task)
+    checks.count("samples", samples, least=2)
+    if not callable(predictor):
+        raise TypeError(f"predictor must be a function of X [n, d], got {type(predictor).__name__}")
+    if key is None:
+        raise ValueError("this risk has no exact formula and is sampled: pass key=jax.random.key(seed)")
+    return _sampled(predictor, task, checks.prng_key("key", key), samples)
+
+
+def has_exact_risk(task: Task, neurons: Neurons) -> bool:
+    """Whether both are made of leaky ReLUs over the same inputs, so that every moment has a closed form."""
+    kinds = isinstance(task, SingleNeuron) and isinstance(task.activation, LeakyReLU)
+    return kinds and isinstance(neurons.activation, LeakyReLU) and neurons.weight.shape[-1] == task.d
+
+
+def exact_risk(neurons: Neurons, u: Float[Array, " p"], task: SingleNeuron) -> Float[Array, ""]:
+    """E(φ(x)·u − g(x))², differentiable in the neurons and in u; unclipped, so that descent can follow it."""
+    return _exact(neurons, u, task)[0]
+
+
+@eqx.filter_jit
+def _exact(neurons: Neurons, u: Float[Array, " p"], task: SingleNeuron) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    # The barrier keeps K from being computed again in each product that it enters.
+    K, k, square = lax.optimization_barrier(feature_moments(neurons, task))
+    u = u.astype(K.dtype)
+    eps = jnp.finfo(K.dtype).eps
+    value = u @ matmul(K, u) - 2 * k @ u + square
+    floor = 4 * eps * (jnp.abs(u) @ matmul(jnp.abs(K), jnp.abs(u)) + square)
+    return value, floor
+
+
+def feature_moments(
+    neurons: Neurons, task: SingleNeuron
+) -> tuple[Float[Array, "p p"], Float[Array, " p"], Float[Array, ""]]:
+    """K = E φφᵀ, k = E φ g and E g² for a layer of neurons φ and a single-neuron task g, all leaky ReLUs."""
+    W, b, sigma = neurons.weight, neurons.bias, neurons.activation
+    v = task.weight.astype(W.dtype)[None, :]
+    c = jnp.full((1,), task.bias, W.dtype)
+    K = neurons.scale**2 * pair_moments(W, b, sigma, W, b, sigma)
+    k = neurons.scale * pair_moments(W, b, sigma, v, c, task.activation)[:, 0]
+    square = pair_moments(v, c, task.activation, v, c, task.activation)[0, 0]
+    if neurons.constant is not None:
+        own = neurons.scale * neurons.constant * _means(W, b, sigma)
+        K = jnp.block([[K, own[:, None]], [own[None, :], jnp.full((1, 1), neurons.constant**2, K.dtype)]])
+        k = jnp.concatenate([k, neurons.constant * _means(v, c, task.activation)])
+    return K, k, square
+
+
+def pair_moments(
+    W: Float[Array, "r d"],
+    b: Float[Array, " r"] | None,
+    sigma: LeakyReLU,
+    V: Float[Array, "s d"],
+    c: Float[Array, " s"] | None,
+    tau: LeakyReLU,
+) -> Float[Array, "r s"]:
+    """E σ(⟨w_i, x⟩ + b_i)·τ(⟨v_j, x⟩ + c_j) over x ~ N(0, I), for leaky ReLUs σ and τ; no bias at all is cheaper.
+
+    A leaky ReLU is (z)₊ − slope·(−z)₊, and each product of two such parts has the moment of THEORY's section 3.
+    """
+    a1, a2 = _lengths(W)[:, None], _lengths(V)[None, :]
+    cosine = jnp.clip(safe_divide(gram(W, V), a1 * a2), -1, 1)
+    if b is None and c is None and sigma == tau:
+        pair = Covariance(a1**2, a2**2, a1 * a2 * (1 - cosine), a1 * a2 * (1 + cosine))
+        return sigma.propagate(pair).cross
+    b1 = jnp.zeros_like(a1) if b is None else b[:, None]
+    b2 = jnp.zeros_like(a2) if c is None else c[None, :]
+    total = jnp.zeros_like(cosine)
+    for p, s in zip(sigma.relu_slopes, (1, -1), strict=True):
+        for q, t in zip(tau.relu_slopes, (1, -1), strict=True):
+            if p * q != 0:
+                total += p * q * _relu_moments(a1, s * b1, a2, t * b2, 1 - s * t * cosine, 1 + s * t * cosine)
+    return total
+
+
+def _relu_moments(
+    a1: Float[Array, "r 1"],
+    b1: Float[Array, "r 1"],
+    a2: Float[Array, "1 s"],
+    b2: Float[Array, "1 s"],
+    below: Float[Array, "r s"],
+    above: Float[Array, "r s"],
+) -> Float[Array, "r s"]:
+    """E(a₁U + b₁)₊(a₂V + b₂)₊; a neuron of zero weight is the constant (b)₊."""
+    some1, some2 = a1 > 0, a2 > 0
+    beta, gamma = b1 / jnp.where(some1, a1, 1), b2 / jnp.where(some2, a2, 1)
+    beta, gamma = jnp.where(some1, beta, 0), jnp.where(some2, gamma, 0)
+    both = a1 * a2 * relu_pair_moment(beta, gamma, below, above)
+    mean1, mean2 = a1 * relu_mean(beta), a2 * relu_mean(gamma)
+    constant1, constant2 = jax.nn.relu(b1), jax.nn.relu(b2)
+    dead = jnp.where(some1, mean1, constant1) * jnp.where(some2, mean2, constant2)
+    return jnp.where(some1 & some2, both, dead)
+
+
+def _means(W: Float[Array, "r d"], b: Float[Array, " r"] | None, sigma: LeakyReLU) -> Float[Array, " r"]:
+    """E σ(⟨w_i, x⟩ + b_i)."""
+    a = _lengths(W)
+    b = jnp.zeros_like(a) if b is None else b
+    beta = safe_divide(b, a)
+    parts = [
+        p * (a * (s * beta * normal_cdf(s * beta) + normal_pdf(beta)))
+        for p, s in zip(sigma.relu_slopes, (1, -1), strict=True)
+    ]
+    return jnp.where(a > 0, parts[0] + parts[1], sigma(b))
+
+
+def _lengths(W: Float[Array, "r d"]) -> Float[Array, " r"]:
+    return safe_sqrt(jnp.sum(W**2, axis=1))
+
+
+def population_regression(features: FeatureMap, task: SingleNeuron, *, ridge: Float[Array, ""] | float) -> FeatureFit:
+    """The best readout of given features in the population: ridge regression on infinitely many samples, exactly.
+
+        (E φφᵀ + ridge·I) u = E φ g
+
+    `population_risk(fit, task)` of the fit is exact too; at ridge → 0 it is E g² − kᵀK⁻¹k.  `ridge` is absolute.
+
+    **Raises** TypeError unless the features are one layer of leaky ReLU neurons and the task is such a neuron;
+    ValueError when the moments are in float32 (they need `jax_enable_x64`: the features' overlaps are too close to
+    singular), or, naming a ridge that works, when K + ridge·I is not positive definite.
+    """
+    checks.number("ridge", ridge, least=0.0)
+    neurons = features.neurons if isinstance(features, FeatureMap) else None
+    if neurons is None or not has_exact_risk(task, neurons):
+        raise TypeError(
+            "population_regression needs one layer of (leaky) ReLU neurons and a single-neuron task of that kind, over "
+            "the same inputs; use ridge_regression on samples instead"
+        )
+    if neurons.weight.dtype != jnp.float64:
+        raise ValueError(
+            f"exact fits in the population need float64, got {neurons.weight.dtype}: set jax_enable_x64 before drawing"
+        )
+    K, k, _ = eqx.filter_jit(feature_moments)(neurons, task)
+    u, residual, ok = solve(K, k, ridge, throw=True)
+    return FeatureFit(features, u, None, Stats("cholesky", "population", str(K.dtype), K.shape[0], ridge, residual, ok))
+
+
+def _sampled(predictor: Predictor, task: Task, key: PRNGKeyArray, samples: int) -> Risk:
+    batch = max(1, min(samples, 2**22 // max(task.d, 64), 2**13))
+    errors = []
+    for index in range(-(-samples // batch)):
+        X, y = task.sample(jax.random.fold_in(key, index), min(batch, samples - index * batch))
+        errors.append((_one_output(predictor(X), y) - y) ** 2)
+    error = jnp.concatenate(errors, axis=-1)
+    stderr = jnp.std(error, axis=-1, ddof=1) / error.shape[-1] ** 0.5
+    return Risk(jnp.mean(error, axis=-1), stderr, 0.0, task)
+
+
+def _one_output(values: Float[Array, "..."], y: Float[Array, " n"]) -> Float[Array, "... n"]:
+    """Predictions [n], [n, 1], or with a leading axis of seeds, as [..., n]."""
+    n = y.shape[0]
+    if values.shape[-1:] == (1,) and values.shape[-2:-1] == (n,) and values.shape != (n,):
+        values = values[..., 0]
+    if values.ndim not in (1, 2) or values.shape[-1] != n:
+        raise ValueError(f"predictor must return one value a point; for {n} points it returned {list(values.shape)}")
+    return values

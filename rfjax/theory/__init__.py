@@ -1,0 +1,30 @@
+"""What fixed features can and cannot learn, exactly: no sampling, no constants left open.
+
+    rf.theory.spectrum(task)                  # eigenvalues of the target, averaged over its directions
+    rf.theory.risk_lower_bound(task, 3000)    # relative error of any 3000 fixed functions
+    rf.theory.minimal_width(task, 0.01)       # .width, .log10, .degree
+
+The target is a neuron σ(norm·⟨w, x⟩ + bias) with w uniform on the sphere and x ~ N(0, I_d).  Whatever r functions are
+fixed before w is drawn, the best linear combination of them errs on average by the sum of all but the r largest
+eigenvalues.  The claim is that of Yehudai & Shamir 2019, *On the Power and Limitations of Random Features for
+Understanding Neural Networks*; the form given here follows from the spectral theorem alone and has no restriction on
+the coefficients.
+
+**What is exponential in d, and what is not.**
+
+- With bias/norm fixed and a fixed *relative* error ε the minimal width is polynomial in d: about d^K(ε), with K(ε)
+  growing like ε^{−2/3} for a ReLU.  At bias/norm = −1, ε = 0.01 and d = 1000 that is 10²⁷: out of reach, but not
+  exponential.
+- At a fixed *absolute* error it is exponential once the weights grow with d: for norm = d^{3/4}, bias = −norm and error
+  1/50 it is about e^{1.14 d} (d = 5…160); with norm = d it grows faster still.
+- A constant relative error that needs exponential width takes a target that itself depends on d: for
+  z + √2·sin(√d·z) and ε = 1/4 it is about e^{1.07 d}.
+
+All three are averages over directions.  They bound random features, kernel methods and linearised networks; they do
+not bound trained networks, nor kernels that are tuned on the labels.
+"""
+
+from rfjax.theory.limits import MinimalWidth, minimal_width, risk_lower_bound
+from rfjax.theory.spectra import Spectrum, spectrum
+
+__all__ = ["MinimalWidth", "Spectrum", "minimal_width", "risk_lower_bound", "spectrum"]

@@ -1,0 +1,154 @@
+"""What no r fixed functions can do better: the average error of the best r-dimensional space, and the least r for it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import ArrayLike, Float
+
+from rfjax import checks
+from rfjax.activations import Quadrature
+from rfjax.tasks import SingleNeuron, Task
+from rfjax.theory.spectra import DEGREE, Spectrum, single_neuron_only, spectrum
+from rfjax.theory.staircase import Counts, Landing, Staircase
+
+_LEVELS = (DEGREE, 2**13, 2**15, 2**17, 2**19)  # Hermite degrees tried, until what is cut off no longer matters
+_LEVELS_QUADRATURE = (DEGREE, 2**12)  # here the coefficients come from a table of that many columns
+_TOLERANCE = 1e-3  # relative error of a width or a bound at which the series is long enough
+_LAST_TOLERANCE = 1e-2  # and the one that a width may have when the series ends
+_NEGLIGIBLE = 1e-6  # a bound below this part of the variance is not refined further
+
+
+@dataclass(frozen=True)
+class MinimalWidth:
+    """The least number of functions that reach an error; made by `minimal_width`."""
+
+    width: float
+    """The number; exact as long as a float tells it from the next, inf past float64."""
+    log10: float
+    """Its logarithm, finite whenever the width is positive; −inf for width 0."""
+    degree: int
+    """The spherical degree in which it ends, eigenvalues taken in descending order."""
+
+
+def risk_lower_bound(
+    task: Task, r: ArrayLike | Sequence[Any], *, relative: bool = True
+) -> float | Float[np.ndarray, "..."]:
+    """The error that the best linear combination of ANY r fixed functions has at least, averaged over directions.
+
+        E_w min_u E(g_w(x) − Σ_{i<=r} u_i f_i(x))²  >=  Σ_{j>r} λ_j
+
+    with the eigenvalues of `spectrum` in descending order, repeated by multiplicity; the top eigenspaces attain it.
+    It covers r random features, every kernel method on n = r samples and the tangent model with r parameters, whatever
+    the size of the coefficients.  It is an average over w: it holds at each w when the law of the functions is rotation
+    invariant.  Networks trained past their linearisation, and kernels tuned on the labels, legitimately do better.
+
+    r is a number or an array of them; 1e30 and integers past float64 are welcome, and between integers the bound is
+    linear.  A constant counts as one of the r functions like any other, so at r = 0 the bound is E g², which relative
+    to the variance may exceed 1.  `relative=False` gives the error itself.
+
+    What the Hermite series leaves out counts as far as no r functions can have captured it, so that the result is a
+    valid bound at any truncation.  It is within 1e-3 of the tail itself, except where that is below 1e-6 of the
+    variance or the series converges too slowly (a jump, at large r).
+
+    **Raises** TypeError for a task that is not a single neuron or an r that is not real; ValueError for an r that is
+    negative, NaN or infinite, or a target of variance 0.
+    """
+    neuron, counts = single_neuron_only(task), Counts.parse("r", r)
+    for degree in _levels(neuron):
+        tail = _Tail(spectrum(neuron, degree=degree))
+        scale = _scale(tail.series, relative)
+        bound, gap = tail.bound(counts)
+        if np.all((gap <= _TOLERANCE * bound) | (bound + gap <= _NEGLIGIBLE * tail.series.variance)):
+            break
+    return bound / scale if bound.ndim else float(bound) / scale
+
+
+def minimal_width(task: Task, error: float, *, relative: bool = True) -> MinimalWidth:
+    """The least r for which any r fixed functions could reach this average error: the least r with Σ_{j>r} λ_j <= error.
+
+    By `risk_lower_bound`, no fewer random features, kernel samples or tangent parameters reach it.  `error` is in units
+    of the variance, or absolute with `relative=False`; at E g² and above, the width is 0.  The Hermite series is
+    continued until what it leaves out moves the width by less than 0.1 %, or 1 % where it converges slowly (a jump).
+
+    **Raises** TypeError for a task that is not a single neuron; ValueError for an error that is not positive and
+    finite, for a target of variance 0, and where the remainder of the series is too large to tell the width: the
+    message states the remainder and the widths it leaves possible.
+    """
+    neuron, error = single_neuron_only(task), float(checks.number("error", error, above=0.0))
+    levels = _levels(neuron)
+    for degree in levels:
+        tail = _Tail(spectrum(neuron, degree=degree))
+        scale = _scale(tail.series, relative)
+        width, low, high, resolved = tail.width(error * scale, _TOLERANCE if degree < levels[-1] else _LAST_TOLERANCE)
+        if resolved:
+            return MinimalWidth(width.value, width.log / math.log(10), width.label)
+        if tail.remainder == 0:  # the series is complete, and it is E g² that is not known well enough
+            break
+    series = tail.series
+    above = "is not bounded above" if math.isinf(high.log) else f"is at most 10^{high.log / math.log(10):.4g}"
+    hint = "" if series.rounding < 1e-10 * series.second_moment else " (E g² is known to float32: enable jax_enable_x64)"
+    raise ValueError(
+        f"error must be large against the remainder of the Hermite series, got {error:.4g}: the degrees beyond "
+        f"{series.degree} hold a remainder of {(tail.remainder + series.rounding) / scale:.3g} in the same unit{hint}, "
+        f"so that the width is at least 10^{low.log / math.log(10):.4g} and {above}"
+    )
+
+
+class _Tail:
+    """Σ_{j>r} λ_j between bounds: of the eigenvalues that are known, and of what the truncation leaves out."""
+
+    def __init__(self, series: Spectrum):
+        self.series = series
+        self.remainder = series.remainder if series.remainder > series.rounding else 0.0
+        order = np.argsort(-series.log_eigenvalues, kind="stable")[: np.count_nonzero(series.energy)]
+        self._known = Staircase(
+            order, series.energy[order], series.multiplicity[order], series.log_multiplicity[order]
+        )
+        # On the sphere of two points there are two degrees; beyond them N = 0.
+        some = np.flatnonzero(series.log_multiplicity > -np.inf)
+        with np.errstate(over="ignore"):
+            mass = np.minimum(np.exp(series.log_unresolved[some] + series.log_multiplicity[some]), 1e300)
+        self._unresolved = Staircase(some, mass, series.multiplicity[some], series.log_multiplicity[some])
+
+    def bound(self, r: Counts) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
+        """A lower bound on the tail, and how far above it the tail may lie.
+
+        The sum of the r largest eigenvalues of a sum is at most the sum of both sums (Ky Fan): the first r functions
+        take at most `taken` of the remainder, and the rest of it is in the tail.
+        """
+        taken = np.minimum(self._unresolved.first(r), self.remainder)
+        return self._known.rest(r) + np.maximum(self.remainder - self.series.rounding - taken, 0.0), taken
+
+    def width(self, error: float, tolerance: float) -> tuple[Landing, Landing, Landing, bool]:
+        """The least r with tail <= error; bounds on it; and whether the truncation leaves it within the tolerance."""
+        least, remainder, rounding = self._known.least, self.remainder, self.series.rounding
+        width = least(error - remainder)
+        taken = float(self._unresolved.first(Counts(np.asarray(width.value), np.asarray(width.log))))
+        missing = max(remainder - taken, 0.0)
+        low, high = least(error - missing + rounding), least(error - remainder - rounding)
+        cut, rounded = _close(least(error - missing), width, tolerance, 0), _close(low, high, _LAST_TOLERANCE, 1)
+        return width, low, high, cut and rounded
+
+
+def _close(low: Landing, high: Landing, tolerance: float, steps: int) -> bool:
+    """Whether two numbers differ by at most this relative tolerance, or by this many steps."""
+    return high.log - low.log <= tolerance or high.value - low.value <= steps
+
+
+def _levels(neuron: SingleNeuron) -> tuple[int, ...]:
+    """The truncations to try, one after the other."""
+    return _LEVELS_QUADRATURE if isinstance(neuron.activation, Quadrature) else _LEVELS
+
+
+def _scale(series: Spectrum, relative: bool) -> float:
+    """What an error is divided by: the variance, or nothing."""
+    if not relative:
+        return 1.0
+    if series.variance <= series.rounding:
+        raise ValueError(
+            f"task must have a positive variance for a relative error, got {series.variance:.3g}: pass relative=False"
+        )
+    return series.variance

@@ -1,0 +1,135 @@
+"""The spectrum of a family of neurons: how the energy of x ↦ ϕ(⟨w, x⟩), w uniform on the sphere, spreads over degrees."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from rfjax import checks
+from rfjax.activations import Nonlinearity
+from rfjax.numerics import gaussian_quadrature
+from rfjax.tasks import SingleNeuron, Task
+from rfjax.theory.harmonics import log_largest_share, multiplicities, power_energies
+
+DEGREE = 2048
+_ROUNDING = {"float64": 1e-13, "float32": 3e-7}  # relative accuracy of E g², by the dtype the activation is evaluated in
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """Eigenvalues of ⟨g_w, g_w'⟩ = Σ_k a_k²⟨w, w'⟩^k over the sphere, by spherical degree; made by `spectrum`.
+
+    Host arrays in float64, read-only, over the degrees m = 0…M, M <= `degree`; those past M carry no energy.
+    """
+
+    d: int
+    """The input dimension."""
+    degree: int
+    """The Hermite degree after which the series is cut."""
+    energy: Float[np.ndarray, " m"]
+    """λ_m N(d, m): the part of E g² in each spherical degree, averaged over directions."""
+    log_eigenvalues: Float[np.ndarray, " m"]
+    """ln λ_m; −inf where the energy is 0."""
+    log_multiplicity: Float[np.ndarray, " m"]
+    """ln N(d, m)."""
+    multiplicity: Float[np.ndarray, " m"]
+    """N(d, m); inf past float64."""
+    remainder: float
+    """E g² − Σ_m energy_m: the energy of the Hermite degrees that are cut off, from Parseval's identity."""
+    log_unresolved: Float[np.ndarray, " m"]
+    """ln of a bound on what the remainder can add to each eigenvalue."""
+    rounding: float
+    """The absolute accuracy of E g² and so of the remainder."""
+    second_moment: float
+    """E g²."""
+    variance: float
+    """Var g."""
+
+    @property
+    def eigenvalues(self) -> Float[np.ndarray, " m"]:
+        """λ_m; 0 below float64, where `log_eigenvalues` goes on."""
+        return np.exp(self.log_eigenvalues)
+
+
+def spectrum(task: Task, *, degree: int | None = None) -> Spectrum:
+    """Eigenvalues λ_m and multiplicities N(d, m) of the target g_w(x) = ϕ(⟨w, x⟩) over all directions w.
+
+    With a_k the Hermite coefficients of ϕ(z) = σ(norm·z + bias), the average of g_w ⊗ g_w over the unit sphere has
+
+        energy_m = Σ_{k <= degree} a_k² p_k(m),   λ_m = energy_m / N(d, m)
+
+    where p_k(m) is the share of t^k in the Gegenbauer polynomial of degree m (Funk–Hecke formula).  The task's own
+    direction plays no role.  `degree`, 2048 unless given, is the highest Hermite degree k; `remainder` says what that
+    leaves out: about degree^{−3/2} for a kink and degree^{−1/2} for a jump, nothing for a smooth σ.
+
+    **Raises** TypeError for a task that is not a single neuron; ValueError for a negative degree, or when the
+    coefficients carry more energy than E g², which means that σ varies too fast for its quadrature.
+    """
+    neuron = single_neuron_only(task)
+    degree = DEGREE if degree is None else checks.count("degree", degree, least=0)
+    return _spectrum(neuron.activation, neuron.norm, neuron.bias, neuron.d, degree, jnp.result_type(float).name)
+
+
+def single_neuron_only(task: Task) -> SingleNeuron:
+    """The task itself, when its spectrum is known; raises TypeError otherwise."""
+    if not isinstance(task, SingleNeuron):
+        raise TypeError(
+            f"task must be a single neuron (rf.tasks.single_neuron), got {type(task).__name__}: no spectrum is known for "
+            "other families of targets"
+        )
+    return task
+
+
+@lru_cache(128)
+def _spectrum(activation: Nonlinearity, norm: float, bias: float, d: int, degree: int, dtype: str) -> Spectrum:
+    powers = _powers(activation, norm, bias, degree, dtype)
+    mean, square, rounding = _moments(activation, norm, bias, dtype)
+    remainder = square - float(powers.sum())
+    if remainder < -10 * rounding:
+        raise ValueError(
+            f"the squared Hermite coefficients up to degree {degree} add up to {powers.sum():.9g}, more than "
+            f"E g² = {square:.9g}: the activation varies too fast for its quadrature; give its breaks, or a smaller norm"
+        )
+    remainder = max(remainder, 0.0)
+    energy = power_energies(powers, d)
+    multiplicity, log_multiplicity = multiplicities(d, len(energy) - 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_eigenvalues = np.where(energy > 0, np.log(energy) - log_multiplicity, -np.inf)
+        log_unresolved = np.log(remainder + rounding) + log_largest_share(degree, len(energy) - 1, d)
+    for array in (energy, log_eigenvalues, log_multiplicity, multiplicity, log_unresolved):
+        array.flags.writeable = False  # the record is shared by every caller
+    return Spectrum(
+        d=d,
+        degree=degree,
+        energy=energy,
+        log_eigenvalues=log_eigenvalues,
+        log_multiplicity=log_multiplicity,
+        multiplicity=multiplicity,
+        remainder=remainder,
+        log_unresolved=log_unresolved,
+        rounding=rounding,
+        second_moment=square,
+        variance=square - mean**2,
+    )
+
+
+@lru_cache(16)
+def _powers(activation: Nonlinearity, norm: float, bias: float, degree: int, dtype: str) -> Float[np.ndarray, " k"]:
+    """a_k² for k = 0…degree."""
+    return activation.hermite_coefficients(degree, scale=norm, shift=bias) ** 2
+
+
+@lru_cache(128)
+def _moments(activation: Nonlinearity, norm: float, bias: float, dtype: str) -> tuple[float, float, float]:
+    """(E g, E g², the accuracy of E g²)."""
+    if activation.relu_slopes is None:
+        mean, square = activation.moments(scale=norm, shift=bias)
+        return mean, square, _ROUNDING[dtype] * square
+    # Piecewise linear functions need no JAX, and so are exact in float64 whatever floats it is set to.
+    up, down = activation.relu_slopes
+    z, weights = gaussian_quadrature(breaks=(-bias / norm,))
+    values = up * np.maximum(norm * z + bias, 0) + down * np.maximum(-norm * z - bias, 0)
+    square = float(weights @ values**2)
+    return float(weights @ values), square, _ROUNDING["float64"] * square

@@ -1,0 +1,103 @@
+"""What gradient descent descends on: samples, a stream of fresh samples, or the population risk itself."""
+
+import abc
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from rfjax import checks
+from rfjax.features import network_neurons
+from rfjax.networks import Function, Layer, Params, outputs_2d
+from rfjax.risk import exact_risk, has_exact_risk
+from rfjax.tasks import SingleNeuron, Task
+
+Loss = Callable[[Array, Array], Float[Array, ""]]
+
+
+def half_mean_square(predictions: Float[Array, "n ..."], y: Float[Array, "n ..."]) -> Float[Array, ""]:
+    """½·mean_i ‖f(x_i) − y_i‖², summed over outputs and averaged over points."""
+    return jnp.sum((predictions - y) ** 2) / (2 * y.shape[0])
+
+
+class Objective(eqx.Module):
+    """A scalar function of the parameters, with a fresh key each step for what is random in it."""
+
+    @abc.abstractmethod
+    def loss(self, params: Params, key: PRNGKeyArray) -> Float[Array, ""]:
+        """What one step descends on."""
+
+    @abc.abstractmethod
+    def report(self, params: Params, key: PRNGKeyArray) -> Float[Array, ""]:
+        """What the history records."""
+
+
+class Samples(Objective):
+    """The loss on n given samples: all of them, or `batch_size` drawn uniformly with replacement; all when reported."""
+
+    function: Function
+    X: Float[Array, "n d"]
+    y: Float[Array, "n ..."]
+    batch_size: int | None = eqx.field(static=True)
+    criterion: Loss = eqx.field(static=True)
+
+    def loss(self, params: Params, key: PRNGKeyArray) -> Float[Array, ""]:
+        if self.batch_size is None:
+            return self.report(params, key)
+        rows = jax.random.randint(key, (self.batch_size,), 0, self.X.shape[0])
+        return _loss(self.function, params, self.X[rows], self.y[rows], self.criterion)
+
+    def report(self, params: Params, key: PRNGKeyArray) -> Float[Array, ""]:
+        return _loss(self.function, params, self.X, self.y, self.criterion)
+
+
+class Stream(Objective):
+    """The loss on `batch_size` fresh samples of a task, at every step and at every report."""
+
+    function: Function
+    task: Task
+    batch_size: int = eqx.field(static=True)
+    criterion: Loss = eqx.field(static=True)
+
+    def loss(self, params: Params, key: PRNGKeyArray) -> Float[Array, ""]:
+        X, y = self.task.sample(key, self.batch_size)
+        return _loss(self.function, params, X, y, self.criterion)
+
+    def report(self, params: Params, key: PRNGKeyArray) -> Float[Array, ""]:
+        return self.loss(params, key)
+
+
+class ExactRisk(Objective):
+    """½E(f − g)² without samples: f one hidden layer of leaky ReLUs (or one neuron), g a single such neuron."""
+
+    net: Layer
+    task: SingleNeuron
+
+    @staticmethod
+    def of(net: object, task: object, params: Params) -> "ExactRisk | None":
+        """The exact risk of this model on this task, where it has one."""
+        if not isinstance(net, Layer) or not isinstance(task, SingleNeuron):
+            return None
+        found = network_neurons(net, params)
+        return ExactRisk(net, task) if found is not None and has_exact_risk(task, found[0]) else None
+
+    def risk(self, params: Params) -> Float[Array, ""]:
+        """E(f − g)²."""
+        found = network_neurons(self.net, params)
+        assert found is not None
+        return exact_risk(*found, self.task)
+
+    def loss(self, params: Params, key: PRNGKeyArray) -> Float[Array, ""]:
+        return self.risk(params) / 2
+
+    def report(self, params: Params, key: PRNGKeyArray) -> Float[Array, ""]:
+        return self.loss(params, key)
+
+
+def _loss(
+    function: Function, params: Params, X: Float[Array, "n d"], y: Float[Array, "n ..."], criterion: Loss
+) -> Float[Array, ""]:
+    values = checks.outputs("net", outputs_2d(function, params, X), like=y.shape)
+    return criterion(values, y.astype(values.dtype))

@@ -1,0 +1,106 @@
+"""One network, five views: the network itself, and these.
+
+rf.nngp(net), rf.ntk(net)                 exact kernels of infinite width
+rf.random_features(net, in_dim, key=key)  hidden layers frozen at random values
+rf.empirical_ntk(net, params)             the tangent kernel of the finite network
+rf.tangent_features(net, params)          its factor
+rf.linearize(net, params)                 the tangent model
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import PRNGKeyArray
+
+from rfjax import checks
+from rfjax.features import NetworkFeatures
+from rfjax.kernels import InfiniteWidth
+from rfjax.networks import Dense, Function, Layer, Params, Serial, as_function
+from rfjax.tangent import EmpiricalNTK, Linearized, TangentFeatures
+
+
+def nngp(net: Layer) -> InfiniteWidth:
+    """The NNGP kernel: the covariance of an infinitely wide random network's output at two points.  Neal 1996.
+
+    **Raises** TypeError for a plain function, ValueError for a network without an infinite-width limit.
+    """
+    return _infinite(net, "nngp")
+
+
+def ntk(net: Layer) -> InfiniteWidth:
+    """The neural tangent kernel: E ⟨∂f(x)/∂θ, ∂f(y)/∂θ⟩ at infinite width.  Jacot, Gabriel & Hongler 2018.
+
+    **Raises** TypeError for a plain function, ValueError for a network without an infinite-width limit.
+    """
+    return _infinite(net, "ntk")
+
+
+def _infinite(net: Layer, reading: str) -> InfiniteWidth:
+    if not isinstance(net, Layer):
+        raise TypeError(f"{reading} needs a network made of rfjax layers (rf.mlp, rf.Serial), got {type(net).__name__}")
+    kernel = InfiniteWidth(net, reading)
+    jax.eval_shape(kernel.diag, jnp.zeros((1, 1)))  # a network without a limit says so here, not at the first call
+    return kernel
+
+
+def random_features(
+    net: Serial, in_dim: int | None = None, *, key: PRNGKeyArray | None = None, params: Params | None = None
+) -> NetworkFeatures:
+    """The network's hidden layers as a frozen feature map φ: [n, d] → [n, width + [b_std ≠ 0]].
+
+        φ(x) = [scale·h(x), b_std],  scale = w_std/√width
+
+    The output layer's scaling is included: for one hidden layer E φ(x)·φ(y) is `rf.nngp(net)`.
+    `random_features(net, in_dim, key=k)` is `random_features(net, params=net.init(k, in_dim))`.
+    Rahimi & Recht 2007; as a view of networks, Yehudai & Shamir 2019.
+
+    **Raises** TypeError unless `net` is a Serial that ends in a Dense layer with layers before it; ValueError unless
+    exactly one of (in_dim and key) and params is given.
+    """
+    if not isinstance(net, Serial) or len(net.layers) < 2 or not isinstance(net.layers[-1], Dense):
+        raise TypeError("random_features needs a Serial network with hidden layers and a last Dense layer (rf.mlp)")
+    if (params is None) == (key is None):
+        raise ValueError("give key= (with in_dim) to draw the features, or params=, the network's own; not both")
+    if params is None:
+        if in_dim is None:
+            raise ValueError("in_dim, the number of input columns, is needed to draw features from a key")
+        params = net.init(checks.prng_key("key", key), in_dim)
+    net._check(params)
+    first = next(layer["weight"] for layer in params if "weight" in layer)
+    return NetworkFeatures(net, (*params[:-1], {}), first.shape[1])
+
+
+def empirical_ntk(net: Layer | Function | Any, params: Params, *, outputs: str = "mean") -> EmpiricalNTK:
+    """The empirical NTK of any model f(params, X) at `params`: a kernel, averaged over outputs.
+
+        k(x, y) = (1/c) Σ_a ⟨∂f_a(x)/∂θ, ∂f_a(y)/∂θ⟩;   outputs="full": every pair of outputs, [n·c, m·c]
+
+    **Raises** TypeError when `net` is neither a network nor a function or when parameters are not floats, ValueError
+    for another `outputs`.
+    """
+    return EmpiricalNTK(net, _float_params(params), outputs)
+
+
+def tangent_features(net: Layer | Function | Any, params: Params) -> TangentFeatures:
+    """Parameter gradients as features ψ(x) = ∂f(x)/∂θ/√c, [n, c·P]: ψ(X)ψ(Y)ᵀ = rf.empirical_ntk(net, params)(X, Y).
+
+    **Raises** TypeError as `empirical_ntk`.
+    """
+    return TangentFeatures(as_function(net), _float_params(params))
+
+
+def linearize(net: Layer | Function | Any, params: Params) -> Linearized:
+    """The model's linearisation at `params`: a function of (new_params, X), to evaluate or to train.
+
+        f(θ', x) = f(θ, x) + ∂f(θ, x)/∂θ·(θ' − θ)          Lee et al. 2019, *Wide neural networks of any depth*
+
+    **Raises** TypeError as `empirical_ntk`.
+    """
+    return Linearized(as_function(net), _float_params(params))
+
+
+def _float_params(params: Params) -> Params:
+    for leaf in jax.tree.leaves(params):
+        checks.floating("every parameter", leaf)
+    return params

@@ -1,0 +1,160 @@
+"""Dual activations against two-dimensional quadrature that knows where the kink is."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.special
+
+from rfjax import activations
+from rfjax.numerics import Covariance
+
+WIDTH = 2.4020563531719796
+PLAIN: dict[str, tuple[activations.Nonlinearity, Callable[[np.ndarray], np.ndarray]]] = {
+    "relu": (activations.relu, lambda x: np.maximum(x, 0)),
+    "leaky_relu(0.1)": (activations.leaky_relu(0.1), lambda x: np.where(x < 0, 0.1 * x, x)),
+    "abs": (activations.abs, np.abs),
+    "identity": (activations.identity, lambda x: x),
+    "step": (activations.step, lambda x: (x >= 0).astype(float)),
+    "sign": (activations.sign, np.sign),
+    "erf": (activations.erf, scipy.special.erf),
+    "sigmoid_like": (activations.sigmoid_like, lambda x: scipy.special.erf(x / WIDTH) / 2 + 0.5),
+    "tanh by quadrature": (activations.from_function(jnp.tanh), np.tanh),
+}
+DISCONTINUOUS = ("step", "sign")
+Q11 = np.array([1.0, 1.0, 0.3, 2.0, 1.5, 0.01, 4.0])
+Q22 = np.array([1.0, 1.0, 1.7, 0.5, 1.5, 0.3, 2.5])
+Q12 = np.sqrt(Q11 * Q22) * np.array([0.5, -0.9, 0.0, 0.8, -0.3, 0.6, 0.95])
+
+_nodes, _weights = np.polynomial.legendre.leggauss(40)
+_REACH = 10.0
+
+
+def _panels(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights against the normal density, Gauss–Legendre between consecutive edges [..., e]."""
+    centre, half = (edges[..., 1:] + edges[..., :-1]) / 2, np.diff(edges) / 2
+    z = centre[..., None] + half[..., None] * _nodes
+    w = half[..., None] * _weights * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
+    return z.reshape(*edges.shape[:-1], -1), w.reshape(*edges.shape[:-1], -1)
+
+
+def expectation(f: Callable[[np.ndarray], np.ndarray], q11: float, q12: float, q22: float) -> float:
+    """E f(u)f(v): u = √q11 z, then v given u, with panels that end where u = 0 and where v = 0."""
+    spread = np.sqrt(q22 - q12**2 / q11)
+    z, w = _panels(np.array([-_REACH, -5.0, -2.0, -1.0, -0.3, 0.0, 0.3, 1.0, 2.0, 5.0, _REACH]))
+    mean = q12 / np.sqrt(q11) * z
+    kink = np.clip(-mean / spread, -_REACH, _REACH)
+    fixed = np.broadcast_to(np.linspace(-_REACH, _REACH, 9), (z.size, 9))
+    inner_z, inner_w = _panels(np.sort(np.concatenate([fixed, kink[:, None]], axis=1), axis=1))
+    inner = np.sum(inner_w * f(mean[:, None] + spread * inner_z), axis=1)
+    return float(w @ (f(np.sqrt(q11) * z) * inner))
+
+
+ENDS = np.sqrt(Q11 * Q22)
+MOMENTS = (  # inside, u = √(q11/q22)·v, u = −√(q11/q22)·v, and a unit u without variance
+    np.concatenate([Q11, Q11, Q11, 0 * Q11]),
+    np.concatenate([Q12, ENDS, -ENDS, 0 * Q11]),
+    np.tile(Q22, 4),
+)
+INSIDE, EQUAL, OPPOSITE, CONSTANT = (slice(i * Q11.size, (i + 1) * Q11.size) for i in range(4))
+
+
+@jax.jit
+def everything(*moments):
+    """Each activation's covariance and derivative dual."""
+    pair = Covariance.from_moments(*moments)
+    return {name: (own.propagate(pair), own.derivative(pair)) for name, (own, _) in PLAIN.items()}
+
+
+@pytest.fixture(scope="module", params=["float32", "float64"])
+def duals(request):
+    """The readings of all activations at MOMENTS, as NumPy arrays."""
+    readings = jax.tree.map(np.asarray, everything(*(jnp.asarray(v, request.param) for v in MOMENTS)))
+    assert all(v.dtype == request.param for v in jax.tree.leaves(readings))
+    return request.param, {name: (pair.left, pair.right, pair.cross, slope) for name, (pair, slope) in readings.items()}
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_dual_is_the_expectation(name, duals):
+    dtype, readings = duals
+    plain = PLAIN[name][1]
+    exact = np.array([expectation(plain, *q) for q in zip(Q11, Q12, Q22, strict=True)])
+    left, right, cross, _ = (v[INSIDE] for v in readings[name])
+    assert (np.abs(cross - exact) / np.sqrt(left * right)).max() < (1e-11 if dtype == "float64" else 1e-6)
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_ends_are_one_dimensional(name, duals):
+    # u and v fully correlated: κ(q11, ±√(q11 q22), q22) = E σ(√q11 z)σ(±√q22 z).
+    dtype, readings = duals
+    plain = PLAIN[name][1]
+    z, w = _panels(np.linspace(-_REACH, _REACH, 41))
+    for sign, part in ((1, EQUAL), (-1, OPPOSITE)):
+        u, v = plain(np.sqrt(Q11)[:, None] * z), plain(sign * np.sqrt(Q22)[:, None] * z)
+        left, right, cross, _ = (r[part] for r in readings[name])
+        np.testing.assert_allclose(left, u**2 @ w, rtol=1e-12 if dtype == "float64" else 2e-6)
+        np.testing.assert_allclose(right, v**2 @ w, rtol=1e-12 if dtype == "float64" else 2e-6)
+        error = np.abs(cross - (u * v) @ w) / np.sqrt((u**2 @ w) * (v**2 @ w))
+        if name in DISCONTINUOUS:  # an angle below √eps is not in plain moments
+            assert error.max() < (3e-8 if dtype == "float64" else 1e-3)
+        else:  # a series of tanh(2z) has a remainder of 1e-10
+            series = 1e-10 if "quadrature" in name else 1e-14
+            assert error.max() < (series if dtype == "float64" else 2e-6)
+
+
+@pytest.mark.parametrize("name", [name for name in PLAIN if name not in DISCONTINUOUS])
+def test_a_unit_without_variance_is_constant(name, duals):
+    dtype, readings = duals
+    plain = PLAIN[name][1]
+    z, w = _panels(np.linspace(-_REACH, _REACH, 41))
+    mean = plain(np.sqrt(Q22)[:, None] * z) @ w
+    exact = plain(np.zeros(1)) * mean
+    np.testing.assert_allclose(readings[name][2][CONSTANT], exact, rtol=0, atol=1e-14 if dtype == "float64" else 1e-6)
+    np.testing.assert_allclose(readings[name][0][CONSTANT], plain(np.zeros(1)) ** 2 + 0 * mean, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_derivative_dual_is_prices(name, duals):
+    dtype, readings = duals
+    slope = readings[name][3][INSIDE]
+    if name in DISCONTINUOUS:  # the derivative almost everywhere, as a network's gradient sees it
+        np.testing.assert_array_equal(slope, 0)
+        return
+    plain, exact = PLAIN[name][1], []
+    for q11, q12, q22 in zip(Q11, Q12, Q22, strict=True):
+        step = 1e-3 * np.sqrt(q11 * q22)
+        ahead, behind, far, back = (expectation(plain, q11, q12 + i * step, q22) for i in (1, -1, 2, -2))
+        exact.append((8 * (ahead - behind) - (far - back)) / (12 * step))
+    np.testing.assert_allclose(slope, exact, rtol=0, atol=1e-8 if dtype == "float64" else 2e-6)
+
+
+@pytest.mark.parametrize("name", ["relu", "erf", "sign"])
+def test_plain_moments_broadcast(name):
+    own, plain = PLAIN[name]
+    q11, q22 = np.array([[1.0], [2.0]]), np.array([0.5, 1.0, 3.0])
+    dual, slope = jax.jit(lambda *q: (own.dual(*q), own.derivative_dual(*q)))(q11, 0.4, q22)
+    exact = [[expectation(plain, a, 0.4, b) for b in q22] for a in q11[:, 0]]
+    np.testing.assert_allclose(dual, exact, rtol=0, atol=1e-11)
+    assert slope.shape == (2, 3)
+
+
+def test_values(dtype):
+    x = np.array([-3.0, -0.2, 0.0, 0.7, 4.0], dtype)
+    for name, (own, plain) in PLAIN.items():
+        values = own(jnp.asarray(x))
+        assert values.dtype == dtype, name
+        # 0 belongs to the positive side of a jump.
+        exact = plain(np.where(x == 0, 1e-30, x)) if name in DISCONTINUOUS else plain(x)
+        np.testing.assert_allclose(values, exact, rtol=1e-6, atol=1e-7, err_msg=name)
+
+
+def test_relu_slopes_reconstruct_the_function():
+    x = np.linspace(-2, 2, 9)
+    for own, plain in PLAIN.values():
+        if own.relu_slopes is not None:
+            p, q = own.relu_slopes
+            np.testing.assert_allclose(p * np.maximum(x, 0) + q * np.maximum(-x, 0), plain(x), atol=1e-15)
+    known = [name for name, (own, _) in PLAIN.items() if own.relu_slopes is not None]
+    assert known == ["relu", "leaky_relu(0.1)", "abs", "identity"]

@@ -1,0 +1,51 @@
+"""Settings of the whole suite, and the references that several of its parts share.
+
+The suite runs with float64 switched on, so that float64 data can be tested at all; float32 is tested by passing float32
+arrays, which the library must then compute in float32.
+"""
+
+import json
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+GOLDEN = pathlib.Path(__file__).parent / "golden"
+
+
+@pytest.fixture(params=["float32", "float64"])
+def dtype(request: pytest.FixtureRequest) -> np.dtype:
+    """Both floating dtypes, one after the other."""
+    return np.dtype(request.param)
+
+
+@pytest.fixture(scope="session")
+def golden() -> list[dict[str, Any]]:
+    """Reference kernels of neural-tangents 0.6.5, one record a configuration: its settings, x, y, nngp and ntk."""
+    configurations = json.loads((GOLDEN / "nt_public.json").read_text())
+    with np.load(GOLDEN / "nt_public.npz") as arrays:
+        fields = ("x", "y", "nngp", "ntk")
+        return [c | {name: arrays[f"{name}_{c['index']}"] for name in fields} for c in configurations]
+
+
+@pytest.fixture(scope="session")
+def monte_carlo() -> Callable[..., None]:
+    """A two-sided check of an expectation: within 4.5 standard errors, which must be small enough to mean something."""
+
+    def check(draws: Any, expected: Any, *, resolution: float, scale: Any = None) -> None:
+        """`draws` [s, ...] of mean `expected` [...]; `resolution` bounds the standard error in units of `scale`."""
+        draws, expected = np.asarray(draws, np.float64), np.asarray(expected, np.float64)
+        assert draws.shape[1:] == expected.shape
+        stderr = draws.std(axis=0, ddof=1) / np.sqrt(draws.shape[0])
+        scale = np.abs(expected).max() if scale is None else scale
+        assert (stderr > 0).all() and (stderr < resolution * scale).all(), f"too coarse: {stderr / scale}"
+        sigmas = (draws.mean(axis=0) - expected) / stderr
+        assert (np.abs(sigmas) < 4.5).all(), f"off by {sigmas} standard errors"
+
+    return check

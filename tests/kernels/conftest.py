@@ -1,0 +1,71 @@
+"""References and helpers of the kernel tests."""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax.numpy as jnp
+import mpmath as mp
+import numpy as np
+import pytest
+
+from rfjax.kernels import Kernel
+
+
+class Stacked(Kernel):
+    """Several kernels on the same pairs, as a leading axis: one compilation for all of them."""
+
+    kernels: tuple[Kernel, ...] = eqx.field(converter=tuple)
+
+    def _evaluate(self, pairs):
+        return jnp.stack([kernel._evaluate(pairs) for kernel in self.kernels])
+
+
+@pytest.fixture(scope="session")
+def stacked() -> type[Stacked]:
+    return Stacked
+
+
+@pytest.fixture(scope="session")
+def mp_kernels() -> Callable[..., tuple[float, float]]:
+    """(NNGP, NTK) of an infinitely wide network at one pair of points, from the textbook forms in 60 digits."""
+
+    def step(name: str, q11: mp.mpf, q12: mp.mpf, q22: mp.mpf) -> tuple[mp.mpf, mp.mpf, mp.mpf, mp.mpf]:
+        size = mp.sqrt(q11 * q22)
+        theta = mp.acos(max(mp.mpf(-1), min(mp.mpf(1), q12 / size))) if size else mp.pi / 2
+        if name == "sign":
+            return mp.mpf(1), 1 - 2 * theta / mp.pi, mp.mpf(1), mp.mpf(0)
+        if name == "erf":
+            arcsine = lambda c, a, b: 2 / mp.pi * mp.asin(2 * c / mp.sqrt((1 + 2 * a) * (1 + 2 * b)))
+            slope = 4 / mp.pi / mp.sqrt((1 + 2 * q11) * (1 + 2 * q22) - 4 * q12**2)
+            return arcsine(q11, q11, q11), arcsine(q12, q11, q22), arcsine(q22, q22, q22), slope
+        # σ(x) = [x]₊ − a[−x]₊, and E[u]₊[v]₊ = J(θ), E[u]₊[−v]₊ = J(π − θ)
+        a = mp.mpf({"relu": 0, "abs": -1}[name])
+        J = lambda t: size / (2 * mp.pi) * (mp.sin(t) + (mp.pi - t) * mp.cos(t))
+        cross = (1 + a**2) * J(theta) - 2 * a * J(mp.pi - theta)
+        slope = ((1 + a**2) * (mp.pi - theta) + 2 * a * theta) / (2 * mp.pi)
+        return (1 + a**2) * q11 / 2, cross, (1 + a**2) * q22 / 2, slope
+
+    def kernels(x, y, name: str, depth: int, w_std: float, b_std: float) -> tuple[mp.mpf, mp.mpf]:
+        with mp.workdps(60):
+            x, y = ([mp.mpf(v) for v in np.asarray(row, np.float64).tolist()] for row in (x, y))
+            q = [mp.fdot(a, b) / len(x) for a, b in ((x, x), (x, y), (y, y))]
+            w, b, ntk = mp.mpf(w_std) ** 2, mp.mpf(b_std) ** 2, mp.mpf(0)
+            for _ in range(depth):
+                q = [w * v + b for v in q]
+                ntk = q[1] + w * ntk
+                *q, slope = step(name, *q)
+                ntk *= slope
+            return w * q[1] + b, w * q[1] + b + w * ntk
+
+    return kernels
+
+
+@pytest.fixture(scope="session")
+def mp_gram(mp_kernels) -> Callable[..., np.ndarray]:
+    """[2, n, m]: both kernels for all pairs, in float64, rounded once."""
+
+    def gram(X, Y, *settings) -> np.ndarray:
+        both = [[mp_kernels(x, y, *settings) for y in Y] for x in X]
+        return np.array(both, dtype=float).transpose(2, 0, 1)
+
+    return gram

@@ -1,0 +1,159 @@
+"""Layers and networks as they are drawn and run, against plain NumPy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rfjax import activations
+from rfjax.networks import Activation, Dense, Serial, is_network, mlp
+
+X = np.random.default_rng(0).normal(size=(6, 3))
+KEY = jax.random.key(0)
+
+
+def shapes(params) -> list[dict[str, tuple[int, ...]]]:
+    return [{name: leaf.shape for name, leaf in layer.items()} for layer in params]
+
+
+def test_parameters_have_the_declared_shapes():
+    net = mlp(depth=2, width=5, out=4, b_std=0.1)
+    expected = [{"weight": (5, 3), "bias": (5,)}, {}, {"weight": (5, 5), "bias": (5,)}, {}, {"weight": (4, 5), "bias": (4,)}]
+    assert shapes(net.init(KEY, 3)) == expected
+    assert shapes(net.init(KEY, (32, 3))) == expected  # an input shape that ends in the columns
+    assert net.width_out(3) == 4
+    without_bias = mlp(depth=1, width=5)
+    assert shapes(without_bias.init(KEY, 3)) == [{"weight": (5, 3)}, {}, {"weight": (1, 5)}]
+
+
+def test_a_vector_of_keys_draws_as_many_networks():
+    net = mlp(depth=1, width=5, b_std=0.1)
+    keys = jax.random.split(KEY, 3)
+    together = net.init(keys, 3)
+    assert shapes(together) == [{"weight": (3, 5, 3), "bias": (3, 5)}, {}, {"weight": (3, 1, 5), "bias": (3, 1)}]
+    alone = net.init(keys[1], 3)
+    jax.tree.map(lambda many, one: np.testing.assert_array_equal(many[1], one), together, alone)
+    legacy = net.init(jax.random.PRNGKey(0), 3)  # a raw uint32 key is a key too
+    jax.tree.map(np.testing.assert_array_equal, legacy, net.init(KEY, 3))
+
+
+def test_layers_of_one_network_are_independent_draws():
+    params = mlp(depth=3, width=50, b_std=1.0).init(KEY, 50)
+    draws = [params[0]["weight"], params[2]["weight"], params[4]["weight"]]
+    for i, one in enumerate(draws):
+        assert abs(float(one.mean())) < 4.5 / 50 and abs(float(one.std()) - 1) < 4.5 / np.sqrt(2) / 50
+        for other in draws[i + 1 :]:
+            assert abs(np.corrcoef(one.ravel(), other.ravel())[0, 1]) < 4.5 / 50
+    assert not np.allclose(params[0]["bias"], params[0]["weight"][:, 0])
+
+
+@pytest.mark.parametrize("b_std", [0.0, 0.7])
+@pytest.mark.parametrize("parameterization", ["ntk", "standard", "mean_field"])
+def test_a_dense_layer_is_its_formula(parameterization, b_std):
+    layer = Dense(4, 1.3, b_std, parameterization=parameterization)
+    params = layer.init(KEY, 3)
+    W, b = np.asarray(params["weight"]), np.asarray(params.get("bias", np.zeros(4)))
+    expected = {
+        "ntk": 1.3 / np.sqrt(3) * X @ W.T + b_std * b,
+        "standard": X @ W.T + b,
+        "mean_field": 1.3 / 3 * X @ W.T + b_std * b,
+    }[parameterization]
+    np.testing.assert_allclose(layer.apply(params, jnp.asarray(X)), expected, rtol=1e-13)
+    assert layer.has_bias == (b_std != 0) == ("bias" in params)
+
+
+def test_standard_weights_carry_the_stds():
+    params = Dense(400, 1.3, 0.7, parameterization="standard").init(KEY, 100)
+    assert float(params["weight"].std()) == pytest.approx(1.3 / 10, abs=4.5 * 1.3 / 10 / np.sqrt(2 * 40_000))
+    assert float(params["bias"].std()) == pytest.approx(0.7, abs=4.5 * 0.7 / np.sqrt(2 * 400))
+
+
+def test_a_network_is_its_layers_in_a_row(dtype):
+    net = mlp(depth=2, width=5, activation=activations.leaky_relu(0.1), w_std=1.2, b_std=0.3, out=2)
+    params = jax.tree.map(lambda leaf: leaf.astype(dtype), net.init(KEY, 3))
+    first, second, last = ({k: np.asarray(v, float) for k, v in params[i].items()} for i in (0, 2, 4))
+    leaky = lambda z: np.where(z < 0, 0.1 * z, z)
+    h = leaky(1.2 / np.sqrt(3) * X.astype(dtype) @ first["weight"].T + 0.3 * first["bias"])
+    h = leaky(1.2 / np.sqrt(5) * h @ second["weight"].T + 0.3 * second["bias"])
+    expected = 1.2 / np.sqrt(5) * h @ last["weight"].T + 0.3 * last["bias"]
+    computed = net.apply(params, jnp.asarray(X, dtype))
+    assert computed.dtype == dtype and computed.shape == (6, 2)
+    np.testing.assert_allclose(computed, expected, rtol=0, atol=30 * np.finfo(dtype).eps)
+    np.testing.assert_allclose(net.hidden(params, jnp.asarray(X, dtype)), h, rtol=0, atol=30 * np.finfo(dtype).eps)
+
+
+def test_last_layer_features_and_their_gradient():
+    h = jnp.asarray(X)
+    for kind, feature, gradient in (
+        ("ntk", np.hstack([1.3 / np.sqrt(3) * X, np.full((6, 1), 0.7)]), None),
+        ("standard", np.hstack([1.3 / np.sqrt(3) * X, np.full((6, 1), 0.7)]), np.hstack([X, np.ones((6, 1))])),
+        ("mean_field", np.hstack([1.3 / 3 * X, np.full((6, 1), 0.7)]), None),
+    ):
+        layer = Dense(2, 1.3, 0.7, parameterization=kind)
+        np.testing.assert_allclose(layer.features(h), feature, rtol=1e-14)
+        np.testing.assert_allclose(layer.gradient_features(h), feature if gradient is None else gradient, rtol=1e-14)
+    np.testing.assert_allclose(Dense(2, 1.3).features(h), 1.3 / np.sqrt(3) * X, rtol=1e-14)
+
+
+def test_zero_output_is_the_zero_function_with_its_hidden_layers_kept():
+    net = mlp(depth=1, width=5, b_std=0.3)
+    params = net.init(KEY, 3)
+    start = net.zero_output(params)
+    np.testing.assert_array_equal(net.apply(start, jnp.asarray(X)), 0)
+    np.testing.assert_array_equal(start[0]["weight"], params[0]["weight"])
+    assert np.any(np.asarray(net.apply(params, jnp.asarray(X))) != 0)
+
+
+def test_mean_field_averages_only_the_last_layer():
+    # The same weights: mean-field divides by the width where the NTK parameterisation divides by its root.
+    ntk, mean_field = (mlp(depth=2, width=16, parameterization=p) for p in ("ntk", "mean_field"))
+    params = ntk.init(KEY, 3)
+    np.testing.assert_allclose(mean_field.apply(params, jnp.asarray(X)), ntk.apply(params, jnp.asarray(X)) / 4, rtol=1e-13)
+
+
+def test_networks_nest_and_a_function_is_an_activation():
+    inner = Serial(Dense(5, 1.0, 0.1), Activation(jnp.tanh))
+    net = Serial(inner, Dense(2))
+    params = net.init(KEY, 3)
+    hidden = np.tanh(X @ np.asarray(params[0][0]["weight"]).T / np.sqrt(3) + 0.1 * np.asarray(params[0][0]["bias"]))
+    expected = hidden @ np.asarray(params[1]["weight"]).T / np.sqrt(5)
+    np.testing.assert_allclose(net.apply(params, jnp.asarray(X)), expected, rtol=1e-13)
+    assert is_network(net) and is_network(Dense(1)) and not is_network(np.tanh)
+
+
+NET = mlp(depth=1, width=5)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "says"),
+    [
+        (lambda: Dense(0), ValueError, "width must be at least 1, got 0"),
+        (lambda: Dense(2.5), TypeError, "width must be an integer"),
+        (lambda: Dense(3, -1.0), ValueError, "w_std"),
+        (lambda: Dense(3, np.inf), ValueError, "w_std"),
+        (lambda: Dense(3, "large"), TypeError, "w_std"),
+        (lambda: Dense(3, 1.0, -0.1), ValueError, "b_std"),
+        (lambda: Dense(3, parameterization="mup2"), ValueError, "parameterization must be one of"),
+        (lambda: mlp(depth=0, width=3), ValueError, "depth"),
+        (lambda: mlp(depth=1, width=0), ValueError, "width"),
+        (lambda: mlp(depth=1, width=3, out=0), ValueError, "out"),
+        (lambda: mlp(depth=1, width=3, parameterization="nkt"), ValueError, "parameterization"),
+        (lambda: mlp(depth=1, width=3, activation="relu"), TypeError, "activation"),
+        (lambda: Serial(), ValueError, "at least one layer"),
+        (lambda: Serial(Dense(3), jnp.tanh), TypeError, "takes layers"),
+        (lambda: NET.init(None, 3), ValueError, "key"),
+        (lambda: NET.init(0, 3), TypeError, "key"),
+        (lambda: NET.init(KEY, 0), ValueError, "in_dim"),
+        (lambda: NET.init(KEY, 3.0), TypeError, "in_dim"),
+        (lambda: NET.init(KEY, ()), ValueError, "in_dim"),
+        (lambda: NET.apply(NET.init(KEY, 3), jnp.ones((2, 4))), ValueError, "3 columns"),
+        (lambda: NET.apply(NET.init(KEY, 3), jnp.ones(3)), ValueError, "X must have shape"),
+        (lambda: NET.apply(NET.init(KEY, 3), jnp.ones((2, 3), int)), TypeError, "X must have a floating dtype"),
+        (lambda: NET.apply(NET.init(KEY, 3), jnp.full((2, 3), jnp.nan)), ValueError, "X must be finite"),
+        (lambda: NET.apply(NET.init(KEY, 3)[:2], jnp.ones((2, 3))), ValueError, "params must be the tuple of 3"),
+        (lambda: NET.zero_output({}), ValueError, "params must be the tuple of 3"),
+    ],
+)
+def test_bad_input_is_named(make, error, says):
+    with pytest.raises(error, match=says):
+        make()
