@@ -79,6 +79,7 @@ def log_largest_share(beyond: int, degree: int, d: int) -> Float[np.ndarray, " m
 
 
 def _chain(weights: Float[np.ndarray, " k"], d: int) -> Float[np.ndarray, " k"]:
+    """Σ_k weights_k p_k(m), step by step."""
     size = len(weights)
     m = np.arange(size, dtype=np.float64)
     total = np.maximum(2 * m + d - 2, 1.0)

@@ -1,4 +1,4 @@
-"""What no r fixed functions can do better: the average error of the best r-dimensional space, and the least r for it."""
+"""The limits of r fixed functions: the average error of the best r-dimensional space, and the least r for an error."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from rfjax import checks
 from rfjax.activations import Quadrature
 from rfjax.tasks import SingleNeuron, Task
 from rfjax.theory.spectra import DEGREE, Spectrum, single_neuron_only, spectrum
-from rfjax.theory.staircase import Counts, Landing, Staircase
+from rfjax.theory.staircase import Counts, Landing, Staircase, parse_counts
 
 _LEVELS = (DEGREE, 2**13, 2**15, 2**17, 2**19)  # Hermite degrees tried, until what is cut off no longer matters
 _LEVELS_QUADRATURE = (DEGREE, 2**12)  # here the coefficients come from a table of that many columns
@@ -51,12 +51,12 @@ def risk_lower_bound(
 
     What the Hermite series leaves out counts as far as no r functions can have captured it, so that the result is a
     valid bound at any truncation.  It is within 1e-3 of the tail itself, except where that is below 1e-6 of the
-    variance or the series converges too slowly (a jump, at large r).
+    variance or the series converges too slowly (a jump at large r, which also takes seconds the first time).
 
     **Raises** TypeError for a task that is not a single neuron or an r that is not real; ValueError for an r that is
     negative, NaN or infinite, or a target of variance 0.
     """
-    neuron, counts = single_neuron_only(task), Counts.parse("r", r)
+    neuron, counts = single_neuron_only(task), parse_counts("r", r)
     for degree in _levels(neuron):
         tail = _Tail(spectrum(neuron, degree=degree))
         scale = _scale(tail.series, relative)
@@ -67,7 +67,7 @@ def risk_lower_bound(
 
 
 def minimal_width(task: Task, error: float, *, relative: bool = True) -> MinimalWidth:
-    """The least r for which any r fixed functions could reach this average error: the least r with Σ_{j>r} λ_j <= error.
+    """The least r for which r fixed functions could reach this average error: the least r with Σ_{j>r} λ_j <= error.
 
     By `risk_lower_bound`, no fewer random features, kernel samples or tangent parameters reach it.  `error` is in units
     of the variance, or absolute with `relative=False`; at E g² and above, the width is 0.  The Hermite series is
@@ -88,12 +88,12 @@ def minimal_width(task: Task, error: float, *, relative: bool = True) -> Minimal
         if tail.remainder == 0:  # the series is complete, and it is E g² that is not known well enough
             break
     series = tail.series
-    above = "is not bounded above" if math.isinf(high.log) else f"is at most 10^{high.log / math.log(10):.4g}"
-    hint = "" if series.rounding < 1e-10 * series.second_moment else " (E g² is known to float32: enable jax_enable_x64)"
+    exact = series.rounding < 1e-10 * series.second_moment
+    hint = "" if exact else " (E g² is known to float32: enable jax_enable_x64)"
     raise ValueError(
         f"error must be large against the remainder of the Hermite series, got {error:.4g}: the degrees beyond "
         f"{series.degree} hold a remainder of {(tail.remainder + series.rounding) / scale:.3g} in the same unit{hint}, "
-        f"so that the width is at least 10^{low.log / math.log(10):.4g} and {above}"
+        f"so that the width is only known to lie between {_show(low)} and {_show(high)}"
     )
 
 
@@ -103,17 +103,15 @@ class _Tail:
     def __init__(self, series: Spectrum):
         self.series = series
         self.remainder = series.remainder if series.remainder > series.rounding else 0.0
-        order = np.argsort(-series.log_eigenvalues, kind="stable")[: np.count_nonzero(series.energy)]
-        self._known = Staircase(
-            order, series.energy[order], series.multiplicity[order], series.log_multiplicity[order]
-        )
+        order = np.argsort(-series.log_eigenvalues, kind="stable")[: max(1, np.count_nonzero(series.energy))]
+        self._known = Staircase(order, series.energy[order], series.multiplicity[order], series.log_multiplicity[order])
         # On the sphere of two points there are two degrees; beyond them N = 0.
         some = np.flatnonzero(series.log_multiplicity > -np.inf)
         with np.errstate(over="ignore"):
             mass = np.minimum(np.exp(series.log_unresolved[some] + series.log_multiplicity[some]), 1e300)
         self._unresolved = Staircase(some, mass, series.multiplicity[some], series.log_multiplicity[some])
 
-    def bound(self, r: Counts) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
+    def bound(self, r: Counts) -> tuple[Any, Any]:
         """A lower bound on the tail, and how far above it the tail may lie.
 
         The sum of the r largest eigenvalues of a sum is at most the sum of both sums (Ky Fan): the first r functions
@@ -136,6 +134,10 @@ class _Tail:
 def _close(low: Landing, high: Landing, tolerance: float, steps: int) -> bool:
     """Whether two numbers differ by at most this relative tolerance, or by this many steps."""
     return high.log - low.log <= tolerance or high.value - low.value <= steps
+
+
+def _show(width: Landing) -> str:
+    return f"{width.value:.4g}" if width.value < 1e6 or math.isinf(width.log) else f"10^{width.log / math.log(10):.4g}"
 
 
 def _levels(neuron: SingleNeuron) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""The spectrum of a family of neurons: how the energy of x ↦ ϕ(⟨w, x⟩), w uniform on the sphere, spreads over degrees."""
+"""The spectrum of a neuron over all its directions: how the energy of x ↦ ϕ(⟨w, x⟩) spreads over spherical degrees."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,7 +14,7 @@ from rfjax.tasks import SingleNeuron, Task
 from rfjax.theory.harmonics import log_largest_share, multiplicities, power_energies
 
 DEGREE = 2048
-_ROUNDING = {"float64": 1e-13, "float32": 3e-7}  # relative accuracy of E g², by the dtype the activation is evaluated in
+_ROUNDING = {"float64": 1e-13, "float32": 3e-7}  # relative accuracy of E g², by the dtype it is evaluated in
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +76,8 @@ def single_neuron_only(task: Task) -> SingleNeuron:
     """The task itself, when its spectrum is known; raises TypeError otherwise."""
     if not isinstance(task, SingleNeuron):
         raise TypeError(
-            f"task must be a single neuron (rf.tasks.single_neuron), got {type(task).__name__}: no spectrum is known for "
-            "other families of targets"
+            f"task must be a single neuron (rf.tasks.single_neuron), got {type(task).__name__}: no spectrum is known "
+            "for other targets"
         )
     return task
 
@@ -89,8 +89,9 @@ def _spectrum(activation: Nonlinearity, norm: float, bias: float, d: int, degree
     remainder = square - float(powers.sum())
     if remainder < -10 * rounding:
         raise ValueError(
-            f"the squared Hermite coefficients up to degree {degree} add up to {powers.sum():.9g}, more than "
-            f"E g² = {square:.9g}: the activation varies too fast for its quadrature; give its breaks, or a smaller norm"
+            f"the squared Hermite coefficients up to degree {degree} add up to {powers.sum():.9g}, more than E g² = "
+            f"{square:.9g}: the activation varies too fast, or too far out, for its quadrature; give its breaks, or a "
+            "smaller norm or bias"
         )
     remainder = max(remainder, 0.0)
     energy = power_energies(powers, d)

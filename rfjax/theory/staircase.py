@@ -1,14 +1,15 @@
 """Sums over values that repeat more often than a float can count: the first r of them, the rest, and the inverse."""
 
 import math
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from rfjax import checks
 
 _COUNTABLE = 2.0**53  # up to here a float tells an integer from the next
+_ROUNDING = 1e-14  # of a sum, relative
 
 
 class Counts(NamedTuple):
@@ -17,30 +18,30 @@ class Counts(NamedTuple):
     value: Float[np.ndarray, "..."]
     log: Float[np.ndarray, "..."]
 
-    @classmethod
-    def parse(cls, name: str, given: Any) -> Self:
-        """Numbers as the user gives them: a scalar, an array or a list, integers past float64 included.
 
-        **Raises** TypeError unless they are real numbers, ValueError when one is negative, NaN or infinite.
-        """
-        array = np.asarray(given)
-        if array.dtype == object:  # Python integers that no fixed-size dtype holds, or no numbers at all
-            for item in array.ravel():
-                if isinstance(item, bool) or not isinstance(item, int):
-                    raise TypeError(f"{name} must be real numbers, got {item!r}")
-                if item < 0:
-                    raise ValueError(f"{name} must be a finite number >= 0.0, got {item}")
-            logs = [math.log(item) if item else -math.inf for item in array.ravel()]
-            log = np.asarray(logs, dtype=np.float64).reshape(array.shape)
-            with np.errstate(over="ignore"):
-                return cls(np.exp(log), log)
-        if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)):
-            raise TypeError(f"{name} must be real numbers, got {given!r}")
-        value = array.astype(np.float64)
-        for item in value[~(np.isfinite(value) & (value >= 0))].ravel()[:1]:
-            checks.number(name, float(item), least=0.0)
-        with np.errstate(divide="ignore"):
-            return cls(value, np.log(value))
+def parse_counts(name: str, given: Any) -> Counts:
+    """Numbers as the user gives them: a scalar, an array or a list, integers past float64 included.
+
+    **Raises** TypeError unless they are real numbers, ValueError when one is negative, NaN or infinite.
+    """
+    array = np.asarray(given)
+    if array.dtype == object:  # Python integers that no fixed-size dtype holds, or no numbers at all
+        for item in array.ravel():
+            if isinstance(item, bool) or not isinstance(item, int):
+                raise TypeError(f"{name} must be real numbers, got {item!r}")
+            if item < 0:
+                raise ValueError(f"{name} must be a finite number >= 0.0, got {item}")
+        logs = [math.log(item) if item else -math.inf for item in array.ravel()]
+        log = np.asarray(logs, dtype=np.float64).reshape(array.shape)
+        with np.errstate(over="ignore"):
+            return Counts(np.exp(log), log)
+    if array.size and not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)):
+        raise TypeError(f"{name} must be real numbers, got {given!r}")
+    value = array.astype(np.float64)
+    for item in value[~(np.isfinite(value) & (value >= 0))].ravel()[:1]:
+        checks.number(name, float(item), least=0.0)
+    with np.errstate(divide="ignore"):
+        return Counts(value, np.log(value))
 
 
 class Landing(NamedTuple):
@@ -56,7 +57,7 @@ class Staircase:
 
     def __init__(
         self,
-        label: Float[np.ndarray, " s"],
+        label: Int[np.ndarray, " s"],
         mass: Float[np.ndarray, " s"],
         count: Float[np.ndarray, " s"],
         log_count: Float[np.ndarray, " s"],
@@ -81,10 +82,11 @@ class Staircase:
     def least(self, rest: float) -> Landing:
         """The least whole r whose `rest` is at most this: 0 when everything is, and no r (inf) for a negative one.
 
-        Where r is countable, rounding counts in its favour: an r that reaches `rest` to the last digits does reach it.
+        Rounding counts in favour of r: one that reaches `rest` to the last digits of the whole sum does reach it.
         """
         if rest < 0:
             return Landing(math.inf, math.inf, -1)
+        rest += _ROUNDING * float(self._rest[0])
         if self._rest[0] <= rest:
             return Landing(0.0, -math.inf, 0)
         step = int(np.argmax(self._rest[1:] <= rest))
@@ -92,13 +94,12 @@ class Staircase:
         start, count, label = float(self._end[step]), float(self._count[step]), int(self._label[step])
         r = start + part * count
         if r < _COUNTABLE:
-            rounding = min(0.5, 1e-12 * r + 4e-16 * float(self._rest[0] / self._mass[step]) * count)
-            r = max(float(math.ceil(r - rounding)), start + 1.0)
+            r = max(float(math.ceil(r - min(0.5, _ROUNDING * r))), start + 1.0)
         if r < math.inf:
             return Landing(r, math.log(r), label)
         return Landing(r, float(np.logaddexp(self._log_end[step], math.log(part) + self._log_count[step])), label)
 
-    def _locate(self, r: Counts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _locate(self, r: Counts) -> tuple[Any, Any, Any]:
         """The step in which r lies, the part of that step before it, and whether there is such a step."""
         found = np.searchsorted(self._log_end[1:], r.log)
         inside = found < len(self._label)

@@ -9,10 +9,26 @@ import numpy as np
 import pytest
 
 from rfjax.kernels import Kernel
+from rfjax.networks import Layer, State
+
+
+class Readings(Kernel):
+    """Both kernels of several networks on the same pairs, [networks, 2, ...]: one compilation for all of them.
+
+    The networks are constants of the compiled program, which shares the layers that begin several of them.
+    """
+
+    networks: tuple[Layer, ...] = eqx.field(converter=tuple, static=True)
+
+    def _evaluate(self, pairs):
+        covariance = pairs.covariance
+        start = State(covariance, jnp.zeros_like(covariance.below), pairs.columns)
+        after = [network.propagate(start) for network in self.networks]
+        return jnp.stack([jnp.stack([state.nngp, state.ntk]) for state in after])
 
 
 class Stacked(Kernel):
-    """Several kernels on the same pairs, as a leading axis: one compilation for all of them."""
+    """Several kernels on the same pairs, as a leading axis."""
 
     kernels: tuple[Kernel, ...] = eqx.field(converter=tuple)
 
@@ -22,7 +38,35 @@ class Stacked(Kernel):
 
 @pytest.fixture(scope="session")
 def stacked() -> type[Stacked]:
+    """Several kernels as one: stacked(kernels)(X, Y) is [kernels, n, m], by one compilation."""
     return Stacked
+
+
+@pytest.fixture(scope="session")
+def readings() -> Callable[..., np.ndarray]:
+    """Both kernels of several networks at all pairs of Z, as NumPy [networks, 2, n, n], the diagonal being no exception.
+
+    Every pair goes the way of `k(X, Y)`, where a point does not know that it is compared with itself.
+    """
+
+    def evaluate(networks, Z) -> np.ndarray:
+        values = np.asarray(Readings(networks)(Z, Z))
+        assert values.dtype == Z.dtype
+        return values
+
+    return evaluate
+
+
+def scale(gram: np.ndarray) -> np.ndarray:
+    """√(k(x,x)k(y,y)) of every pair, in float64; 1 where a point's own value is 0."""
+    own = np.sqrt(np.diagonal(gram, axis1=-2, axis2=-1).astype(np.float64))
+    product = own[..., :, None] * own[..., None, :]
+    return np.where(product > 0, product, 1)
+
+
+@pytest.fixture(scope="session")
+def scales() -> Callable[[np.ndarray], np.ndarray]:
+    return scale
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +91,7 @@ def mp_kernels() -> Callable[..., tuple[float, float]]:
 
     def kernels(x, y, name: str, depth: int, w_std: float, b_std: float) -> tuple[mp.mpf, mp.mpf]:
         with mp.workdps(60):
-            x, y = ([mp.mpf(v) for v in np.asarray(row, np.float64).tolist()] for row in (x, y))
+            x, y = ([v if isinstance(v, mp.mpf) else mp.mpf(float(v)) for v in row] for row in (x, y))
             q = [mp.fdot(a, b) / len(x) for a, b in ((x, x), (x, y), (y, y))]
             w, b, ntk = mp.mpf(w_std) ** 2, mp.mpf(b_std) ** 2, mp.mpf(0)
             for _ in range(depth):
@@ -62,7 +106,7 @@ def mp_kernels() -> Callable[..., tuple[float, float]]:
 
 @pytest.fixture(scope="session")
 def mp_gram(mp_kernels) -> Callable[..., np.ndarray]:
-    """[2, n, m]: both kernels for all pairs, in float64, rounded once."""
+    """Both kernels for all pairs of X and Y, [2, n, m], in float64."""
 
     def gram(X, Y, *settings) -> np.ndarray:
         both = [[mp_kernels(x, y, *settings) for y in Y] for x in X]

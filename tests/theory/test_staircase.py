@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rfjax.theory.staircase import Counts, Staircase
+
+from rfjax.theory.staircase import Staircase, parse_counts
 
 steps = st.lists(st.tuples(st.floats(1e-6, 10), st.integers(1, 30)), min_size=1, max_size=12)
 
@@ -24,11 +25,11 @@ def test_sums_match_the_values_written_out(pairs):
     stairs, values = build(pairs)
     r = np.arange(len(values) + 1)
     rest = np.append(np.cumsum(values[::-1])[::-1], 0.0)
-    np.testing.assert_allclose(stairs.rest(Counts.parse("r", r)), rest, rtol=1e-12, atol=1e-12 * rest[0])
-    first = stairs.first(Counts.parse("r", r[:-1]))
+    np.testing.assert_allclose(stairs.rest(parse_counts("r", r)), rest, rtol=1e-12, atol=1e-12 * rest[0])
+    first = stairs.first(parse_counts("r", r[:-1]))
     np.testing.assert_allclose(first, rest[0] - rest[:-1], rtol=1e-12, atol=1e-12 * rest[0])
-    assert stairs.first(Counts.parse("r", len(values) + 1)) == math.inf
-    assert stairs.rest(Counts.parse("r", len(values) + 1)) == 0
+    assert stairs.first(parse_counts("r", len(values) + 1)) == math.inf
+    assert stairs.rest(parse_counts("r", len(values) + 1)) == 0
 
 
 @settings(deadline=None, max_examples=100)
@@ -49,27 +50,27 @@ def test_beyond_float64_logarithms_go_on():
     assert (half.value, half.label) == (math.inf, 9)
     assert half.log == pytest.approx(2000 - math.log(2), abs=1e-12)
     r = int(math.exp(1) ** 100) ** 9  # about e^900
-    assert float(stairs.rest(Counts.parse("r", r))) == pytest.approx(6 - 2 * math.exp(math.log(r) - 900), abs=1e-9)
-    assert float(stairs.rest(Counts.parse("r", 10**400))) == pytest.approx(4.0)
-    assert float(stairs.rest(Counts.parse("r", 10**900))) == 0
+    assert float(stairs.rest(parse_counts("r", r))) == pytest.approx(6 - 2 * math.exp(math.log(r) - 900), abs=1e-9)
+    assert float(stairs.rest(parse_counts("r", 10**400))) == pytest.approx(4.0)
+    assert float(stairs.rest(parse_counts("r", 10**900))) == 0
     assert stairs.least(-1e-300).value == math.inf
 
 
 def test_counts_keep_their_shape():
-    counts = Counts.parse("r", [[0, 1.5], [2, 1e30]])
+    counts = parse_counts("r", [[0, 1.5], [2, 1e30]])
     assert counts.value.shape == counts.log.shape == (2, 2)
-    big = Counts.parse("r", [10**400, 3, 0])
-    assert big.value[0] == math.inf and big.value[1] == pytest.approx(3) and big.value[2] == 0
+    big = parse_counts("r", [10**400, 3, 0])
+    np.testing.assert_allclose(big.value, [math.inf, 3, 0], rtol=1e-15)
     assert big.log[0] == pytest.approx(400 * math.log(10), rel=1e-15)
 
 
 @pytest.mark.parametrize("r", [-1, -0.5, math.nan, math.inf, [1, math.nan], np.array([3, -2]), -(10**400)])
 def test_bad_counts_are_refused_by_value(r):
     with pytest.raises(ValueError, match="r must be a finite number >= 0"):
-        Counts.parse("r", r)
+        parse_counts("r", r)
 
 
 @pytest.mark.parametrize("r", ["3", None, True, [True], 1j, [10**400, None], [10**400, 1.5]])
 def test_bad_counts_are_refused_by_type(r):
     with pytest.raises(TypeError, match="r must be real numbers"):
-        Counts.parse("r", r)
+        parse_counts("r", r)

@@ -1,0 +1,40 @@
+"""The command `rfjax`: finds the subcommands, nothing more."""
+
+import sys
+
+INSTALL = "rfjax: the command needs its extra: pip install 'rfjax[experiments]'"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the subcommand that `arguments` (default: the command line) name.
+
+    Exit codes: 0 done, 2 bad input or an unusable folder (one line on stderr), 130 interrupted.
+    """
+    try:
+        import matplotlib  # noqa: F401
+        import rich  # noqa: F401
+        import tyro
+    except ImportError:
+        print(INSTALL, file=sys.stderr)
+        raise SystemExit(2) from None
+    from rfjax.commands import COMMANDS
+    from rfjax.storage import StorageError
+
+    command = tyro.extras.subcommand_cli_from_dict(
+        COMMANDS,
+        args=arguments,
+        prog="rfjax",
+        description="One network, five views: what each of them can learn, measured on this machine.",
+    )
+    try:
+        command.run()
+    except (StorageError, ValueError, TypeError) as error:
+        print(f"rfjax: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("rfjax: interrupted; what was finished is kept, the same command goes on from there", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,10 @@
+"""Subcommands: one file each, a dataclass whose fields are its options and whose `run` does the work."""
+
+from typing import Any
+
+from rfjax.commands.separation import Separation
+from rfjax.commands.version import Version
+
+COMMANDS: dict[str, Any] = {"separation": Separation, "version": Version}
+
+__all__ = ["COMMANDS", "Separation", "Version"]

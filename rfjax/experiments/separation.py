@@ -1,0 +1,255 @@
+"""The claim: a single ReLU neuron is out of reach for random features and kernels, and in reach of gradient descent.
+
+For each dimension the relative population error of every view of a network on the task x ↦ [⟨w, x⟩ + b]₊, beside the
+lower bound that holds for any fixed features; and the least width that any features need, beside gradient descent's
+steps.  Yehudai & Shamir 2019.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array
+
+import rfjax as rf
+from rfjax import checks
+from rfjax.experiments.cells import Cell, Progress, Row, run_cells
+from rfjax.plots import separation as plots
+from rfjax.storage import write_whole
+
+B_STD = 1.0  # of every network here: without biases in its features no view could even fit the kink's place
+SCALING_POWER = 0.75  # ‖w‖ = d^¾, at which a fixed absolute error needs exponential width
+RELATIVE_ERRORS = (0.1, 0.01)
+ABSOLUTE_ERROR = 1 / 50
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What is measured; two equal specs are the same experiment.
+
+    dims, norm, bias: the tasks.  n: samples.  widths: of the random features.  narrow, wide, fresh, linearized: widths
+    of the trained networks and of the linearised one.  steps, batch: of the networks' training.  ridge: of every
+    regression.  samples: fresh points for sampled risks.  seeds: repetitions, each with its own direction w.  scaling:
+    dimensions of the comparison of widths and steps.
+    """
+
+    dims: tuple[int, ...] = (10, 30, 100)
+    norm: float = 1.0
+    bias: float = -1.0
+    n: int = 3000
+    widths: tuple[int, ...] = (30, 100, 300, 1000, 3000)
+    narrow: int = 16
+    wide: int = 256
+    fresh: int = 64
+    linearized: int = 512
+    steps: int = 3000
+    neuron_steps: int = 2000
+    batch: int = 256
+    ridge: float = 0.03
+    samples: int = 8192
+    seeds: int = 2
+    seed: int = 0
+    scaling: tuple[int, ...] = (5, 10, 20, 40, 80, 160)
+
+    def __post_init__(self) -> None:
+        for name in ("dims", "widths", "scaling"):
+            if not getattr(self, name):
+                raise ValueError(f"{name} must not be empty")
+            for value in getattr(self, name):
+                checks.count(name, value)
+        for name in ("n", "narrow", "wide", "fresh", "linearized", "steps", "neuron_steps", "batch", "samples", "seeds"):
+            checks.count(name, getattr(self, name))
+        checks.count("seed", self.seed, least=0)
+        checks.number("norm", self.norm, above=0.0)
+        checks.number("bias", self.bias)
+        checks.number("ridge", self.ridge, above=0.0)
+
+
+PRESETS = {
+    "smoke": Spec(
+        dims=(10,), n=200, widths=(30, 100), wide=64, fresh=16, linearized=64, steps=300, neuron_steps=300, batch=64,
+        samples=2000, seeds=1, scaling=(5, 10),
+    ),
+    "default": Spec(),
+    "full": Spec(dims=(10, 30, 100, 300), n=10_000, widths=(30, 100, 300, 1000, 3000, 10_000), wide=1024, steps=8000,
+                 samples=2**16, seeds=5),
+}  # fmt: skip
+
+
+def run(spec: Spec, out: Path, *, report: Callable[[Progress], None] = lambda progress: None) -> list[Row]:
+    """Measure what the store in `out` does not hold yet, draw the figures there, and return every row.
+
+    Rows have d, norm, bias, view, n, width, seed, data, relative_risk, stderr (0.0 when exact), bound and seconds;
+    networks also `start` (of their output layer: "random" or "zero"), descent on the population also `steps` and
+    the minimal widths.
+
+    **Raises** StorageError when `out` cannot be used, RuntimeError without float64.
+    """
+    if not jax.config.jax_enable_x64:
+        raise RuntimeError("this experiment runs in float64: jax.config.update('jax_enable_x64', True) first")
+    configuration = {"experiment": "separation", **asdict(spec)}
+    rows = run_cells(cells(spec), out / "separation.sqlite", configuration, report=report)
+    for name, content in plots.figures(rows, curves(spec)).items():
+        write_whole(out / name, content)
+    return rows
+
+
+def cells(spec: Spec) -> Iterator[Cell]:
+    """Every cell of the experiment, cheap and telling ones first."""
+    for d in spec.dims:
+        for repeat in range(spec.seeds):
+            base = {"d": d, "norm": spec.norm, "bias": spec.bias, "seed": spec.seed + repeat}
+            for view, compute, settings in _views(spec):
+                whole = {"experiment": "separation", "view": view, **base, **settings}
+                cell = partial(_measure, compute, view, base, settings, spec.n)
+                yield Cell(f"d={d} {view.replace('_', ' ')}", whole, cell)
+    for d in spec.scaling:
+        settings = {"d": d, "bias": spec.bias, "seed": spec.seed}
+        yield Cell(f"d={d} width and steps", {"experiment": "scaling", **settings}, partial(_scaling, **settings))
+
+
+def _views(spec: Spec) -> Iterator[tuple[str, Callable[..., tuple[Any, int | None, dict[str, Any]]], dict[str, Any]]]:
+    """View, the function that fits it, and its settings."""
+    n, fit = spec.n, {"ridge": spec.ridge, "samples": spec.samples}
+    train = {"steps": spec.steps, "batch": spec.batch}
+    yield "neuron", _neuron, {"n": n, "steps": spec.neuron_steps}
+    for width in spec.widths:
+        yield "random_features_population", _population_features, {"width": width}
+    for width in spec.widths:
+        yield "random_features", _random_features, {"n": n, "width": width, "ridge": spec.ridge}
+    yield "nngp", partial(_kernel, rf.nngp), {"n": n, **fit}
+    yield "ntk", partial(_kernel, rf.ntk), {"n": n, **fit}
+    yield "linearized", _linearized, {"n": n, "width": spec.linearized, **fit}
+    for width in (spec.narrow, spec.wide):
+        for start in ("random", "zero"):
+            yield "network", _network, {"n": n, "width": width, "start": start, **train}
+    yield "network", _network, {"n": None, "width": spec.fresh, "start": "zero", **train, "batch": 2 * spec.batch}
+
+
+def _measure(compute: Callable[..., Any], view: str, base: Row, settings: Row, n: int) -> list[Row]:
+    """One cell's row: fit, then the population risk of the fit, and the bound for as many features as it has."""
+    task_key, data_key, fit_key, test_key = jax.random.split(jax.random.fold_in(jax.random.key(base["seed"]), base["d"]), 4)
+    task = rf.tasks.single_neuron(base["d"], norm=base["norm"], bias=base["bias"], key=task_key)
+    data = None if settings.get("n") is None else task.sample(data_key, settings["n"])
+    predictor, rank, extra = compute(task, data, fit_key, **settings)
+    risk = rf.population_risk(predictor, task, key=test_key, samples=settings.get("samples", 2))
+    kind = "population" if view.endswith("population") else "fresh" if data is None else "fixed"
+    row = {
+        **base,
+        "view": view,
+        "n": settings.get("n"),
+        "width": settings.get("width"),
+        "data": kind,
+        "relative_risk": float(risk.relative),
+        "stderr": float(risk.relative_stderr),
+        "bound": float(rf.theory.risk_lower_bound(task, n if rank is None else rank)),
+        **extra,
+    }
+    return [row]
+
+
+def _neuron(task: Any, data: Any, key: Array, *, n: int, steps: int) -> tuple[Any, None, Row]:
+    """Gradient descent on one neuron, all samples a step."""
+    return rf.train(rf.neuron(), data, optimizer=_sgd(), steps=steps, key=key, record=steps), None, {"width": 1}
+
+
+def _population_features(task: Any, data: None, key: Array, *, width: int) -> tuple[Any, int, Row]:
+    """The best readout of random ReLU features in the population."""
+    phi = rf.random_neurons(task.d, width, key=key)
+    return rf.population_regression(phi, task, ridge=1e-10), width, {}
+
+
+def _random_features(task: Any, data: Any, key: Array, *, n: int, width: int, ridge: float) -> tuple[Any, int, Row]:
+    phi = rf.random_neurons(task.d, width, key=key)
+    return rf.ridge_regression(phi, *data, ridge=ridge), min(n, width), {}
+
+
+def _kernel(view: Any, task: Any, data: Any, key: Array, *, n: int, ridge: float, samples: int) -> tuple[Any, int, Row]:
+    return rf.ridge_regression(view(rf.mlp(depth=1, width=1, b_std=B_STD)), *data, ridge=ridge), n, {}
+
+
+def _linearized(
+    task: Any, data: Any, key: Array, *, n: int, width: int, ridge: float, samples: int
+) -> tuple[Any, int, Row]:
+    """The linearised network from its own start: regression with its empirical NTK."""
+    net = rf.mlp(depth=1, width=width, b_std=B_STD)
+    params = net.init(key, task.d)
+    start = jax.tree_util.Partial(net.apply, params)
+    return rf.ridge_regression(rf.empirical_ntk(net, params), *data, ridge=ridge, start=start), n, {}
+
+
+def _network(
+    task: Any, data: Any, key: Array, *, n: int | None, width: int, start: str, steps: int, batch: int
+) -> tuple[Any, None, Row]:
+    """Adam with a cosine schedule, on n samples or on fresh ones."""
+    net = rf.mlp(depth=1, width=width, b_std=B_STD)
+    params = net.init(key, task.d)
+    if start == "zero":
+        params = net.zero_output(params)
+    run = rf.train(
+        net,
+        task if data is None else data,
+        optimizer=_adam(steps),
+        steps=steps,
+        params=params,
+        key=key,
+        batch_size=batch if n is None else min(n, batch),
+        record=steps,
+    )
+    return run, None, {"start": start}
+
+
+def _scaling(*, d: int, bias: float, seed: int) -> list[Row]:
+    """The least width that any features need, and the steps of descent on the exact risk, at ‖w‖ = 1 and ‖w‖ = d^¾.
+
+    The bias scales with the norm, so that β = b/‖w‖ stays.
+    """
+    rows = []
+    for norm, goals in ((1.0, [(e, True) for e in RELATIVE_ERRORS]), (d**SCALING_POWER, [(ABSOLUTE_ERROR, False)])):
+        task = rf.tasks.single_neuron(d, norm=norm, bias=bias * norm)
+        for error, relative in goals:
+            width = rf.theory.minimal_width(task, error, relative=relative)
+            target = error * task.variance if relative else error
+            run = rf.train(
+                rf.neuron(), task, exact=True, optimizer=_sgd(), steps=5000, key=jax.random.key(seed),
+                record=1, target_risk=target,
+            )  # fmt: skip
+            risk = rf.population_risk(run, task)
+            rows.append({
+                "d": d, "norm": norm, "bias": bias * norm, "view": "neuron", "n": None, "width": 1, "seed": seed,
+                "data": "population", "relative_risk": float(risk.relative), "stderr": 0.0,
+                "bound": float(rf.theory.risk_lower_bound(task, 1)), "steps": int(run.steps), "error": error,
+                "error_is": "relative" if relative else "absolute", "log10_minimal_width": width.log10,
+            })  # fmt: skip
+    return rows
+
+
+@lru_cache(maxsize=None)
+def _sgd() -> optax.GradientTransformation:
+    return optax.sgd(1.0)
+
+
+@lru_cache(maxsize=None)
+def _adam(steps: int) -> optax.GradientTransformation:
+    return optax.adam(optax.cosine_decay_schedule(0.03, steps))
+
+
+def curves(spec: Spec) -> dict[int, tuple[list[float], list[float]]]:
+    """For each dimension the lower bound against the number of features or samples."""
+    counts = jnp.unique(jnp.round(jnp.logspace(0.5, jnp.log10(3.0 * max(*spec.widths, spec.n)), 120)))
+    result = {}
+    for d in spec.dims:
+        task = rf.tasks.single_neuron(d, norm=spec.norm, bias=spec.bias)
+        result[d] = (counts.tolist(), [float(v) for v in rf.theory.risk_lower_bound(task, counts)])
+    return result
+
+
+def with_changes(preset: str, **changes: Any) -> Spec:
+    """A preset with some settings replaced; None keeps the preset's.  Raises ValueError for an unknown preset."""
+    spec = PRESETS[checks.choice("preset", preset, PRESETS)]
+    return replace(spec, **{name: value for name, value in changes.items() if value is not None})

@@ -1,0 +1,146 @@
+"""The two figures of the separation experiment, from rows alone."""
+
+import io
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+Row = dict[str, Any]
+
+STYLES = {  # view -> label, colour, marker
+    "random_features": ("random features, ridge on the samples", "#e69f00", "o"),
+    "random_features_population": ("random features, infinite data", "#b8860b", "v"),
+    "nngp": ("NNGP kernel", "#56b4e9", "s"),
+    "ntk": ("NTK kernel", "#0072b2", "D"),
+    "linearized": ("linearised network", "#cc79a7", "P"),
+    "network random": ("network on the samples, random start", "#7f7f7f", "X"),
+    "network zero": ("network on the samples, zero output at start", "#444444", "*"),
+    "network fresh": ("network on fresh samples", "#009e73", "*"),
+    "neuron": ("one neuron, gradient descent on the samples", "#d55e00", "*"),
+}
+_FLOOR = 1e-16
+
+
+def figures(rows: Sequence[Row], curves: Mapping[int, tuple[list[float], list[float]]]) -> dict[str, bytes]:
+    """File names and contents: separation.png and .svg, widths.png and .svg."""
+    with matplotlib.rc_context({"font.size": 10, "svg.fonttype": "none", "svg.hashsalt": "rfjax", "axes.axisbelow": True}):
+        drawn = {"separation": draw_separation(rows, curves), "widths": draw_widths(rows)}
+        return {f"{name}.{kind}": _render(figure, kind) for name, figure in drawn.items() for kind in ("png", "svg")}
+
+
+def _render(figure: Figure, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
+    return buffer.getvalue()
+
+
+def summarise(rows: Sequence[Row]) -> list[Row]:
+    """Rows of equal settings merged over seeds: mean error, and its standard error (sampling and seeds together).
+
+    `exact` tells that no sampling entered any of them.
+    """
+    groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        if row["data"] != "population" or row["view"] != "neuron":
+            groups[row["d"], kind_of(row), row["n"], row["width"]].append(row)
+    merged = []
+    for (d, kind, n, width), members in groups.items():
+        errors = np.array([row["relative_risk"] for row in members])
+        sampling = float(np.sqrt(np.sum([row["stderr"] ** 2 for row in members])) / len(members))
+        spread = float(errors.std(ddof=1) / len(members) ** 0.5) if len(members) > 1 else 0.0
+        merged.append({
+            "d": d, "kind": kind, "n": n, "width": width, "error": float(errors.mean()),
+            "stderr": max(sampling, spread), "exact": sampling == 0.0, "seeds": len(members),
+            "bound": members[0]["bound"], "data": members[0]["data"],
+        })  # fmt: skip
+    return merged
+
+
+def kind_of(row: Row) -> str:
+    """The view, with networks told apart by data and start: a key of STYLES."""
+    if row["view"] != "network":
+        return row["view"]
+    return "network fresh" if row["data"] == "fresh" else f"network {row['start']}"
+
+
+def draw_separation(rows: Sequence[Row], curves: Mapping[int, tuple[list[float], list[float]]]) -> Figure:
+    """Relative error against the number of features or samples, a panel a dimension, with the bound and error bars."""
+    figure = Figure(figsize=(4.3 * len(curves) + 0.6, 6.4), layout="constrained")
+    panels = figure.subplots(1, len(curves), sharey=True, squeeze=False)[0]
+    merged = summarise(rows)
+    for axes, (d, (counts, bound)) in zip(panels, curves.items(), strict=True):
+        _panel(axes, d, counts, bound, [row for row in merged if row["d"] == d])
+    panels[0].set_ylabel("relative error  E(f − g)² / Var g")
+    handles = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(3, len(panels) + 1), frameon=False)
+    example = next(row for row in rows if row["data"] != "population")
+    figure.suptitle(
+        f"Learning one ReLU neuron  [⟨w, x⟩ {example['bias']:+g}]₊,  ‖w‖ = {example['norm']:g},  x Gaussian in d dimensions",
+        fontsize=12,
+    )
+    return figure
+
+
+def _panel(axes: Axes, d: int, counts: list[float], bound: list[float], merged: list[Row]) -> None:
+    axes.fill_between(counts, _FLOOR, bound, color="#f3d9d4", linewidth=0, label="out of reach of any fixed features")
+    axes.plot(counts, bound, color="#b03a2e", linewidth=1.6, label="lower bound for any r features or samples")
+    for kind, (label, colour, marker) in STYLES.items():
+        mine = sorted((row for row in merged if row["kind"] == kind), key=_place)
+        if not mine:
+            continue
+        x, y, bars = ([f(row) for row in mine] for f in (_place, lambda r: max(r["error"], _FLOOR), lambda r: r["stderr"]))
+        lower = [min(bar, 0.9 * value) for bar, value in zip(bars, y, strict=True)]
+        line = "-" if kind.startswith("random_features") else "none"
+        size = 11 if marker == "*" else 6
+        axes.errorbar(
+            x, y, yerr=[lower, bars], label=label, color=colour, marker=marker, linestyle=line, markersize=size,
+            markeredgecolor="white", markeredgewidth=0.6, linewidth=1.0, capsize=2.5,
+        )  # fmt: skip
+        if kind.startswith("network"):
+            for row in mine:
+                axes.annotate(f"{row['width']}", (_place(row), max(row["error"], _FLOOR)), xytext=(7, -3),
+                              textcoords="offset points", fontsize=7.5, color=colour)  # fmt: skip
+    axes.axhline(1, color="#999999", linewidth=0.8, linestyle=":")
+    axes.annotate("best constant", (counts[0], 1), xytext=(2, 3), textcoords="offset points", fontsize=7.5, color="#777777")
+    axes.set(xscale="log", yscale="log", xlabel="features or samples r", title=f"d = {d}", xlim=(counts[0], counts[-1]))
+    axes.set_ylim(min(1e-14, *(max(row["error"], _FLOOR) for row in merged)) / 5, 60)
+    axes.grid(color="#eeeeee")
+
+
+def _place(row: Row) -> float:
+    """Where a row stands on the axis of features or samples: features by their number, everything else by samples."""
+    if row["kind"].startswith("random_features") or row["n"] is None:
+        return float(row["width"])
+    return float(row["n"])
+
+
+def draw_widths(rows: Sequence[Row]) -> Figure:
+    """The least width that any fixed features need against d, beside the steps that gradient descent takes."""
+    scaling = [row for row in rows if row["view"] == "neuron" and row["data"] == "population"]
+    figure = Figure(figsize=(11, 4.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    kinds = sorted({(row["error_is"] == "absolute", row["error"]) for row in scaling}, key=lambda k: (k[0], -k[1]))
+    for (absolute, error), colour in zip(kinds, ("#56b4e9", "#0072b2", "#b03a2e", "#444444"), strict=False):
+        mine = sorted(
+            (row for row in scaling if row["error"] == error and (row["error_is"] == "absolute") == absolute),
+            key=lambda row: row["d"],
+        )
+        what = f"absolute error {error:g}, ‖w‖ = d^¾" if absolute else f"relative error {error:g}, ‖w‖ = 1"
+        growth = "exponential" if absolute else "polynomial"
+        d = [row["d"] for row in mine]
+        left.plot(d, [row["log10_minimal_width"] for row in mine], "o-", color=colour, label=f"{what}: {growth}")
+        right.plot(d, [row["steps"] for row in mine], "o-", color=colour, label=what)
+    left.set(xlabel="input dimension d", ylabel="features needed (power of ten)", title="Any fixed features: least number")
+    right.set(xlabel="input dimension d", ylabel="steps", title="One neuron: steps of exact gradient descent")
+    right.set_ylim(bottom=0)
+    left.set_ylim(bottom=0)
+    left.yaxis.set_major_formatter(lambda value, _: f"$10^{{{value:.0f}}}$")
+    for axes in (left, right):
+        axes.grid(color="#eeeeee")
+        axes.legend(frameon=False, fontsize=9)
+    return figure
