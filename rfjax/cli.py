@@ -1,5 +1,6 @@
 """The command `rfjax`: finds the subcommands, nothing more."""
 
+import os
 import sys
 
 INSTALL = "rfjax: the command needs its extra: pip install 'rfjax[experiments]'"
@@ -33,7 +34,8 @@ def main(arguments: list[str] | None = None) -> None:
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("rfjax: interrupted; what was finished is kept, the same command goes on from there", file=sys.stderr)
-        raise SystemExit(130) from None
+        sys.stderr.flush()
+        os._exit(130)  # not waiting for cells that threads are still computing: every finished one is stored
 
 
 if __name__ == "__main__":

@@ -92,9 +92,9 @@ def population_risk(predictor: Predictor, task: Task, *, key: PRNGKeyArray | Non
     if exact is not None and has_exact_risk(task, exact[0]):
         neurons, u = exact
         if u.ndim > 1:
-            value, floor = eqx.filter_vmap(lambda phi, v: _exact(phi, v, task))(neurons, u)
+            value, floor = eqx.filter_vmap(lambda phi, v: _exact(phi, v, as_arrays(task)))(neurons, u)
         else:
-            value, floor = _exact(neurons, u, task)
+            value, floor = _exact(neurons, u, as_arrays(task))
         return Risk(jnp.maximum(value, 0), 0.0, floor, task)
     checks.count("samples", samples, least=2)
     if not callable(predictor):
@@ -110,19 +110,30 @@ def has_exact_risk(task: Task, neurons: Neurons) -> bool:
     return kinds and isinstance(neurons.activation, LeakyReLU) and neurons.weight.shape[-1] == task.d
 
 
+def as_arrays(task: SingleNeuron) -> SingleNeuron:
+    """The task with norm and bias as arrays: tasks of one dimension then share one compilation."""
+    return jax.tree.map(jnp.asarray, task)
+
+
 def exact_risk(neurons: Neurons, u: Float[Array, " p"], task: SingleNeuron) -> Float[Array, ""]:
     """E(φ(x)·u − g(x))², differentiable in the neurons and in u; unclipped, so that descent can follow it."""
-    return _exact(neurons, u, task)[0]
+    return _quadratic(feature_moments(neurons, task), u)[0]
 
 
-@eqx.filter_jit
 def _exact(neurons: Neurons, u: Float[Array, " p"], task: SingleNeuron) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """The risk and its rounding floor.  The moments are a program of their own, which fits and risks share."""
+    return _quadratic(_moments(neurons, task), u)
+
+
+@jax.jit
+def _quadratic(
+    moments: tuple[Float[Array, "p p"], Float[Array, " p"], Float[Array, ""]], u: Float[Array, " p"]
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
     # The barrier keeps K from being computed again in each product that it enters.
-    K, k, square = lax.optimization_barrier(feature_moments(neurons, task))
+    K, k, square = lax.optimization_barrier(moments)
     u = u.astype(K.dtype)
-    eps = jnp.finfo(K.dtype).eps
     value = u @ matmul(K, u) - 2 * k @ u + square
-    floor = 4 * eps * (jnp.abs(u) @ matmul(jnp.abs(K), jnp.abs(u)) + square)
+    floor = 4 * jnp.finfo(K.dtype).eps * (jnp.abs(u) @ matmul(jnp.abs(K), jnp.abs(u)) + square)
     return value, floor
 
 
@@ -130,17 +141,26 @@ def feature_moments(
     neurons: Neurons, task: SingleNeuron
 ) -> tuple[Float[Array, "p p"], Float[Array, " p"], Float[Array, ""]]:
     """K = E φφᵀ, k = E φ g and E g² for a layer of neurons φ and a single-neuron task g, all leaky ReLUs."""
-    W, b, sigma = neurons.weight, neurons.bias, neurons.activation
+    W, b, sigma, tau = neurons.weight, neurons.bias, neurons.activation, task.activation
     v = task.weight.astype(W.dtype)[None, :]
     c = jnp.full((1,), task.bias, W.dtype)
-    K = neurons.scale**2 * pair_moments(W, b, sigma, W, b, sigma)
-    k = neurons.scale * pair_moments(W, b, sigma, v, c, task.activation)[:, 0]
-    square = pair_moments(v, c, task.activation, v, c, task.activation)[0, 0]
+    if sigma == tau:  # one product for all: the teacher is one more neuron
+        r = W.shape[0]
+        biases = jnp.concatenate([jnp.zeros(r, W.dtype) if b is None else b, c])
+        every = pair_moments(jnp.concatenate([W, v]), biases, sigma, jnp.concatenate([W, v]), biases, sigma)
+        K, k, square = every[:r, :r], every[:r, r], every[r, r]
+    else:
+        K, k = pair_moments(W, b, sigma, W, b, sigma), pair_moments(W, b, sigma, v, c, tau)[:, 0]
+        square = pair_moments(v, c, tau, v, c, tau)[0, 0]
+    K, k = neurons.scale**2 * K, neurons.scale * k
     if neurons.constant is not None:
         own = neurons.scale * neurons.constant * _means(W, b, sigma)
         K = jnp.block([[K, own[:, None]], [own[None, :], jnp.full((1, 1), neurons.constant**2, K.dtype)]])
         k = jnp.concatenate([k, neurons.constant * _means(v, c, task.activation)])
     return K, k, square
+
+
+_moments = eqx.filter_jit(feature_moments)
 
 
 def pair_moments(
@@ -227,7 +247,7 @@ def population_regression(features: FeatureMap, task: SingleNeuron, *, ridge: Fl
         raise ValueError(
             f"exact fits in the population need float64, got {neurons.weight.dtype}: set jax_enable_x64 before drawing"
         )
-    K, k, _ = eqx.filter_jit(feature_moments)(neurons, task)
+    K, k, _ = _moments(neurons, as_arrays(task))
     u, residual, ok = solve(K, k, ridge, throw=True)
     return FeatureFit(features, u, None, Stats("cholesky", "population", str(K.dtype), K.shape[0], ridge, residual, ok))
 

@@ -131,7 +131,9 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     elif application != _APPLICATION:
         raise StorageError(f"{path} is not an rfjax store: choose another folder")
     elif version != VERSION:
-        raise StorageError(f"{path} is a store of version {version}, this rfjax writes version {VERSION}: choose another folder")
+        raise StorageError(
+            f"{path} is a store of version {version}, this rfjax writes version {VERSION}: choose another folder"
+        )
 
 
 @contextlib.contextmanager

@@ -35,7 +35,7 @@ class Nonlinearity(eqx.Module):
         """E σ'(u)σ'(v), σ' taken almost everywhere."""
 
     @abc.abstractmethod
-    def _coefficients(self, degree: int, scale: float, shift: float) -> Float[np.ndarray, " degree+1"]:
+    def _coefficients(self, degree: int, scale: float, shift: float) -> Float[np.ndarray, " k"]:
         """Hermite coefficients 0…degree of z ↦ σ(scale·z + shift), for scale > 0."""
 
     @property

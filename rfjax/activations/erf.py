@@ -45,7 +45,7 @@ class Erf(Nonlinearity):
         q = pair.affine(1 / self.width, 0.0)
         return (self.height / self.width) ** 2 * (4 / math.pi) / jnp.sqrt(_determinant(q))
 
-    def _coefficients(self, degree: int, scale: float, shift: float) -> Float[np.ndarray, " degree+1"]:
+    def _coefficients(self, degree: int, scale: float, shift: float) -> Float[np.ndarray, " k"]:
         # erf(x/width) = 2·P(ε <= √2·x/width) − 1 smooths a step by independent noise, which damps degree k by ρ^k.
         spread = math.hypot(scale, self.width / math.sqrt(2))
         rho = scale / spread

@@ -43,7 +43,7 @@ class LeakyReLU(Nonlinearity):
         alpha, beta = ((1 + self.slope) / 2) ** 2, ((1 - self.slope) / 2) ** 2
         return alpha + beta * (1 - 2 * pair.angle / math.pi)
 
-    def _coefficients(self, degree: int, scale: float, shift: float) -> Float[np.ndarray, " degree+1"]:
+    def _coefficients(self, degree: int, scale: float, shift: float) -> Float[np.ndarray, " k"]:
         linear = np.zeros(degree + 1)
         linear[: min(degree + 1, 2)] = (shift, scale)[: degree + 1]
         return (1 - self.slope) * _relu_coefficients(degree, scale, shift) + self.slope * linear
@@ -81,7 +81,7 @@ class Threshold(Nonlinearity):
     def _derivative(self, pair: Covariance) -> Float[Array, "..."]:
         return jnp.zeros_like(pair.below)
 
-    def _coefficients(self, degree: int, scale: float, shift: float) -> Float[np.ndarray, " degree+1"]:
+    def _coefficients(self, degree: int, scale: float, shift: float) -> Float[np.ndarray, " k"]:
         constant = np.zeros(degree + 1)
         constant[0] = self.low
         return constant + (self.high - self.low) * step_coefficients(degree, shift / scale)
@@ -124,7 +124,7 @@ def _abs_moments_jvp(primals, tangents):
     return _abs_moments(below, above), (dr - dcross, dr + dcross)
 
 
-def _relu_coefficients(degree: int, scale: float, shift: float) -> Float[np.ndarray, " degree+1"]:
+def _relu_coefficients(degree: int, scale: float, shift: float) -> Float[np.ndarray, " k"]:
     """Hermite coefficients of [scale·z + shift]₊, with β = shift/scale; good to 1e-14 at degree 2000.
 
     a₀ = βΦ(β) + φ(β),  a₁ = Φ(β),  a_k = (−1)^k φ(β) h_{k−2}(β)/√(k(k−1)),  all times scale.
@@ -137,17 +137,17 @@ def _relu_coefficients(degree: int, scale: float, shift: float) -> Float[np.ndar
         a[1] = ndtr(beta)
     if degree >= 2:
         k = np.arange(2, degree + 1)
-        psi = hermite_functions(degree - 2, np.float64(beta)) * np.exp(-(beta**2) / 4) / np.sqrt(2 * np.pi)
+        psi = hermite_functions(degree - 2, float(beta)) * np.exp(-(beta**2) / 4) / np.sqrt(2 * np.pi)
         a[2:] = (-1.0) ** k * psi / np.sqrt(k * (k - 1.0))
     return scale * a
 
 
-def step_coefficients(degree: int, beta: float) -> Float[np.ndarray, " degree+1"]:
+def step_coefficients(degree: int, beta: float) -> Float[np.ndarray, " k"]:
     """Hermite coefficients of 1{z > −β}:  a₀ = Φ(β),  a_k = (−1)^{k−1} φ(β) h_{k−1}(β)/√k."""
     a = np.empty(degree + 1)
     a[0] = ndtr(beta)
     if degree >= 1:
         k = np.arange(1, degree + 1)
-        psi = hermite_functions(degree - 1, np.float64(beta)) * np.exp(-(beta**2) / 4) / np.sqrt(2 * np.pi)
+        psi = hermite_functions(degree - 1, float(beta)) * np.exp(-(beta**2) / 4) / np.sqrt(2 * np.pi)
         a[1:] = (-1.0) ** (k - 1) * psi / np.sqrt(k)
     return a

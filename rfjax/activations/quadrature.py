@@ -86,7 +86,7 @@ class Quadrature(Nonlinearity):
         )
         return total
 
-    def _coefficients(self, degree: int, scale: float, shift: float) -> Float[np.ndarray, " degree+1"]:
+    def _coefficients(self, degree: int, scale: float, shift: float) -> Float[np.ndarray, " k"]:
         z, _, basis = _host(graded_breaks(self.breaks, scale, shift), degree)
         return host_values(self.function, scale * z + shift) @ basis
 
@@ -99,10 +99,10 @@ class Quadrature(Nonlinearity):
         return None
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)
 def _host(
     breaks: tuple[float, ...], degree: int
-) -> tuple[Float[np.ndarray, " q"], Float[np.ndarray, " q"], Float[np.ndarray, "q degree+1"]]:
+) -> tuple[Float[np.ndarray, " q"], Float[np.ndarray, " q"], Float[np.ndarray, "q k"]]:
     """Quadrature nodes, weights, and weights times h_k(node) for k = 0…degree."""
     z, weights = gaussian_quadrature(breaks=breaks, order=24 + int(degree**0.5))
     root = np.exp(-(z**2) / 4) / np.sqrt(2 * np.pi)

@@ -1,6 +1,7 @@
 """`rfjax separation`: the main experiment from the command line, with a progress bar, a table and two figures."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,8 @@ class Separation:
     """Folder for the store and the figures."""
     json: bool = False
     """Print one JSON object a line instead of a table."""
+    workers: int = 2
+    """Cells computed side by side."""
     dims: tuple[int, ...] | None = None
     """Input dimensions d."""
     norm: float | None = None
@@ -49,16 +52,18 @@ class Separation:
 
     def run(self) -> None:
         """Measure, then print the table (or the JSON lines) and say where the figures are."""
+        if self.preset == "smoke":  # nearly all of it is compilation, which need not optimise
+            os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
         import jax
 
         jax.config.update("jax_enable_x64", True)
         from rfjax.experiments import separation
 
-        own = {"preset", "out", "json"}
+        own = {"preset", "out", "json", "workers"}
         changes = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in own}
         spec = separation.with_changes(self.preset, **changes)
         with _bar() as report:
-            rows = separation.run(spec, self.out, report=report)
+            rows = separation.run(spec, self.out, workers=self.workers, report=report)
         if self.json:
             for row in rows:
                 print(json.dumps({name: row[name] for name in COLUMNS} | row))
@@ -90,10 +95,12 @@ def _show(rows: Sequence[Row], out: Path) -> None:
 
     from rfjax.plots.separation import STYLES, summarise
 
-    console = Console(file=sys.stdout)
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 130)
     first = rows[0]
     title = f"Relative error E(f − g)²/Var g on one ReLU neuron, b = {first['bias']:g}, ‖w‖ = {first['norm']:g}"
-    table = Table("d", "view", "samples", "width", "relative error", "bound for fixed features", title=title)
+    table = Table(title=title)
+    for name in ("d", "view", "samples", "width", "relative error", "bound for fixed features"):
+        table.add_column(name, no_wrap=True, justify="left" if name == "view" else "right")
     previous = None
     for row in summarise(rows):
         if previous not in (None, row["d"]):
@@ -109,7 +116,13 @@ def _show(rows: Sequence[Row], out: Path) -> None:
     for row in rows:
         if row["view"] == "neuron" and row["data"] == "population":
             error = f"{row['error']:g} {row['error_is']}"
-            widths.add_row(str(row["d"]), f"{row['norm']:.3g}", error, f"10^{row['log10_minimal_width']:.1f}", str(row["steps"]))
+            widths.add_row(
+                str(row["d"]),
+                f"{row['norm']:.3g}",
+                error,
+                f"10^{row['log10_minimal_width']:.1f}",
+                str(row["steps"]) if row["reached"] else "not reached",
+            )
     console.print(widths)
     console.print(READING)
     console.print(f"Figures and data: {out}/separation.png, {out}/widths.png (and .svg), {out}/separation.sqlite")
@@ -123,11 +136,12 @@ def _error(row: Row) -> str:
     return f"{row['error']:.3g} ± {row['stderr']:.1g} {note}"
 
 
-READING = """\
-How to read this. The bound holds for the best combination of any r fixed features, or of any kernel's n samples, on
-average over directions w: no choice of features, kernel or ridge gets below it. Networks and the neuron move their
-features and are not subject to it; wide networks on few samples overfit above it, and a small output at the start
-helps. What is exponential and what is not: at fixed bias and fixed *relative* error the width that any features need
-is polynomial in d, with a power that grows as the error shrinks (about error^(-2/3)); it is exponential in d at fixed
-*absolute* error once the target's norm grows (here ‖w‖ = d^3/4). Gradient descent's steps hardly depend on d in either
-case."""
+READING = (
+    "How to read this. The bound holds for the best combination of any r fixed features, and for any kernel's n samples, "
+    "on average over directions w: no choice of features, kernel or ridge gets below it. Networks and the neuron move "
+    "their features and are not subject to it; wide networks on few samples overfit above it, and a small output at the "
+    "start helps.\n"
+    "What is exponential and what is not: at fixed bias and fixed relative error the width that any features need is "
+    "polynomial in d, with a power that grows as the error shrinks (about error^(-2/3)). It is exponential in d at fixed "
+    "absolute error once the target's norm grows (here |w| = d^(3/4)). Gradient descent's steps grow slowly at most."
+)

@@ -4,6 +4,7 @@ import importlib.metadata
 import platform
 import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,12 +32,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Progress:
-    """Told before each cell: how many are done of how many, and what comes."""
+    """Told at the start and after each cell: how many are done of how many, and which was the last."""
 
     done: int
     total: int
     name: str
-    stored: bool
 
 
 def run_cells(
@@ -44,29 +44,42 @@ def run_cells(
     path: Path,
     configuration: Mapping[str, Any],
     *,
+    workers: int = 1,
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> list[Row]:
     """The rows of all cells, in order: from the store at `path` where they are finished, computed where not.
 
-    Each finished cell is stored before the next begins, so that an interrupted run goes on where it was.  Rows gain
-    `seconds`, the time that their cell took when it was computed.
+    `workers` threads compute side by side (compilation and XLA's programs run outside Python's lock).  Each cell is
+    stored as soon as it is finished, so that an interrupted run goes on where it was.  Rows gain `seconds`, the time
+    that their cell took when it was computed.
 
     **Raises** StorageError when the store cannot be used.
     """
-    cells, rows = list(cells), []
+    cells = list(cells)
     with open_store(path, {**configuration, **environment()}) as store:
-        for done, cell in enumerate(cells):
-            found = store.rows(cell.key)
-            report(Progress(done, len(cells), cell.name, found is not None))
-            if found is None:
-                begin = time.perf_counter()
-                computed = cell.compute()
-                seconds = time.perf_counter() - begin
-                found = [{**row, "seconds": round(seconds, 3)} for row in computed]
-                store.finish(cell.key, cell.settings, found, seconds)
-            rows += found
-        report(Progress(len(cells), len(cells), "done", stored=True))
-    return rows
+        finished = {cell.key: rows for cell in cells if (rows := store.rows(cell.key)) is not None}
+        missing = {cell.key: cell for cell in cells if cell.key not in finished}
+        total = len(finished) + len(missing)
+        report(Progress(len(finished), total, "starting"))
+        pool = ThreadPoolExecutor(workers)
+        try:
+            futures = {pool.submit(_timed, cell): cell for cell in missing.values()}
+            for future in as_completed(futures):
+                cell = futures[future]
+                rows, seconds = future.result()
+                store.finish(cell.key, cell.settings, rows, seconds)
+                finished[cell.key] = rows
+                report(Progress(len(finished), total, cell.name))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+        return [row for cell in cells for row in finished[cell.key]]
+
+
+def _timed(cell: Cell) -> tuple[list[Row], float]:
+    begin = time.perf_counter()
+    rows = cell.compute()
+    seconds = time.perf_counter() - begin
+    return [{**row, "seconds": round(seconds, 3)} for row in rows], seconds
 
 
 def environment() -> dict[str, Any]:

@@ -7,12 +7,13 @@ steps.  Yehudai & Shamir 2019.
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache, partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array
 
@@ -26,6 +27,7 @@ B_STD = 1.0  # of every network here: without biases in its features no view cou
 SCALING_POWER = 0.75  # ‖w‖ = d^¾, at which a fixed absolute error needs exponential width
 RELATIVE_ERRORS = (0.1, 0.01)
 ABSOLUTE_ERROR = 1 / 50
+DESCENT_STEPS = 5000
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,18 @@ class Spec:
                 raise ValueError(f"{name} must not be empty")
             for value in getattr(self, name):
                 checks.count(name, value)
-        for name in ("n", "narrow", "wide", "fresh", "linearized", "steps", "neuron_steps", "batch", "samples", "seeds"):
+        for name in (
+            "n",
+            "narrow",
+            "wide",
+            "fresh",
+            "linearized",
+            "steps",
+            "neuron_steps",
+            "batch",
+            "samples",
+            "seeds",
+        ):
             checks.count(name, getattr(self, name))
         checks.count("seed", self.seed, least=0)
         checks.number("norm", self.norm, above=0.0)
@@ -72,8 +85,8 @@ class Spec:
 
 PRESETS = {
     "smoke": Spec(
-        dims=(10,), n=200, widths=(30, 100), wide=64, fresh=16, linearized=64, steps=300, neuron_steps=300, batch=64,
-        samples=2000, seeds=1, scaling=(5, 10),
+        dims=(10,), n=200, widths=(16,), narrow=16, wide=16, fresh=16, linearized=16, steps=300, neuron_steps=300,
+        batch=64, samples=2000, seeds=1, scaling=(5, 10),
     ),
     "default": Spec(),
     "full": Spec(dims=(10, 30, 100, 300), n=10_000, widths=(30, 100, 300, 1000, 3000, 10_000), wide=1024, steps=8000,
@@ -81,7 +94,9 @@ PRESETS = {
 }  # fmt: skip
 
 
-def run(spec: Spec, out: Path, *, report: Callable[[Progress], None] = lambda progress: None) -> list[Row]:
+def run(
+    spec: Spec, out: Path, *, workers: int = 1, report: Callable[[Progress], None] = lambda progress: None
+) -> list[Row]:
     """Measure what the store in `out` does not hold yet, draw the figures there, and return every row.
 
     Rows have d, norm, bias, view, n, width, seed, data, relative_risk, stderr (0.0 when exact), bound and seconds;
@@ -93,7 +108,7 @@ def run(spec: Spec, out: Path, *, report: Callable[[Progress], None] = lambda pr
     if not jax.config.jax_enable_x64:
         raise RuntimeError("this experiment runs in float64: jax.config.update('jax_enable_x64', True) first")
     configuration = {"experiment": "separation", **asdict(spec)}
-    rows = run_cells(cells(spec), out / "separation.sqlite", configuration, report=report)
+    rows = run_cells(cells(spec), out / "separation.sqlite", configuration, workers=workers, report=report)
     for name, content in plots.figures(rows, curves(spec)).items():
         write_whole(out / name, content)
     return rows
@@ -109,7 +124,7 @@ def cells(spec: Spec) -> Iterator[Cell]:
                 cell = partial(_measure, compute, view, base, settings, spec.n)
                 yield Cell(f"d={d} {view.replace('_', ' ')}", whole, cell)
     for d in spec.scaling:
-        settings = {"d": d, "bias": spec.bias, "seed": spec.seed}
+        settings = {"d": d, "bias": spec.bias, "seed": spec.seed, "room": max(spec.scaling)}
         yield Cell(f"d={d} width and steps", {"experiment": "scaling", **settings}, partial(_scaling, **settings))
 
 
@@ -125,7 +140,7 @@ def _views(spec: Spec) -> Iterator[tuple[str, Callable[..., tuple[Any, int | Non
     yield "nngp", partial(_kernel, rf.nngp), {"n": n, **fit}
     yield "ntk", partial(_kernel, rf.ntk), {"n": n, **fit}
     yield "linearized", _linearized, {"n": n, "width": spec.linearized, **fit}
-    for width in (spec.narrow, spec.wide):
+    for width in dict.fromkeys((spec.narrow, spec.wide)):
         for start in ("random", "zero"):
             yield "network", _network, {"n": n, "width": width, "start": start, **train}
     yield "network", _network, {"n": None, "width": spec.fresh, "start": "zero", **train, "batch": 2 * spec.batch}
@@ -133,7 +148,9 @@ def _views(spec: Spec) -> Iterator[tuple[str, Callable[..., tuple[Any, int | Non
 
 def _measure(compute: Callable[..., Any], view: str, base: Row, settings: Row, n: int) -> list[Row]:
     """One cell's row: fit, then the population risk of the fit, and the bound for as many features as it has."""
-    task_key, data_key, fit_key, test_key = jax.random.split(jax.random.fold_in(jax.random.key(base["seed"]), base["d"]), 4)
+    task_key, data_key, fit_key, test_key = jax.random.split(
+        jax.random.fold_in(jax.random.key(base["seed"]), base["d"]), 4
+    )
     task = rf.tasks.single_neuron(base["d"], norm=base["norm"], bias=base["bias"], key=task_key)
     data = None if settings.get("n") is None else task.sample(data_key, settings["n"])
     predictor, rank, extra = compute(task, data, fit_key, **settings)
@@ -160,13 +177,13 @@ def _neuron(task: Any, data: Any, key: Array, *, n: int, steps: int) -> tuple[An
 
 def _population_features(task: Any, data: None, key: Array, *, width: int) -> tuple[Any, int, Row]:
     """The best readout of random ReLU features in the population."""
-    phi = rf.random_neurons(task.d, width, key=key)
-    return rf.population_regression(phi, task, ridge=1e-10), width, {}
+    phi = rf.random_features(rf.mlp(depth=1, width=width, b_std=B_STD), task.d, key=key)
+    return rf.population_regression(phi, task, ridge=1e-10), width + 1, {}
 
 
 def _random_features(task: Any, data: Any, key: Array, *, n: int, width: int, ridge: float) -> tuple[Any, int, Row]:
-    phi = rf.random_neurons(task.d, width, key=key)
-    return rf.ridge_regression(phi, *data, ridge=ridge), min(n, width), {}
+    phi = rf.random_features(rf.mlp(depth=1, width=width, b_std=B_STD), task.d, key=key)
+    return rf.ridge_regression(phi, *data, ridge=ridge), min(n, width + 1), {}
 
 
 def _kernel(view: Any, task: Any, data: Any, key: Array, *, n: int, ridge: float, samples: int) -> tuple[Any, int, Row]:
@@ -204,44 +221,47 @@ def _network(
     return run, None, {"start": start}
 
 
-def _scaling(*, d: int, bias: float, seed: int) -> list[Row]:
+def _scaling(*, d: int, bias: float, seed: int, room: int) -> list[Row]:
     """The least width that any features need, and the steps of descent on the exact risk, at ‖w‖ = 1 and ‖w‖ = d^¾.
 
-    The bias scales with the norm, so that β = b/‖w‖ stays.
+    The bias scales with the norm, so that β = b/‖w‖ stays.  Descent runs in `room` dimensions with all but d of the
+    weights zero: they stay zero, and every d shares one compiled program.
     """
+    draw = jax.random.normal(jax.random.key(seed), (room,)) * (jnp.arange(room) < d)
+    params = {"weight": draw / jnp.linalg.norm(draw), "bias": jnp.zeros(())}
     rows = []
     for norm, goals in ((1.0, [(e, True) for e in RELATIVE_ERRORS]), (d**SCALING_POWER, [(ABSOLUTE_ERROR, False)])):
-        task = rf.tasks.single_neuron(d, norm=norm, bias=bias * norm)
+        task, roomy = (rf.tasks.single_neuron(size, norm=norm, bias=bias * norm) for size in (d, room))
         for error, relative in goals:
-            width = rf.theory.minimal_width(task, error, relative=relative)
             target = error * task.variance if relative else error
             run = rf.train(
-                rf.neuron(), task, exact=True, optimizer=_sgd(), steps=5000, key=jax.random.key(seed),
-                record=1, target_risk=target,
+                rf.neuron(), roomy, exact=True, optimizer=_sgd(), steps=DESCENT_STEPS, params=params, record=1,
+                target_risk=target,
             )  # fmt: skip
-            risk = rf.population_risk(run, task)
+            risk = rf.population_risk(run, roomy)
             rows.append({
                 "d": d, "norm": norm, "bias": bias * norm, "view": "neuron", "n": None, "width": 1, "seed": seed,
                 "data": "population", "relative_risk": float(risk.relative), "stderr": 0.0,
-                "bound": float(rf.theory.risk_lower_bound(task, 1)), "steps": int(run.steps), "error": error,
-                "error_is": "relative" if relative else "absolute", "log10_minimal_width": width.log10,
+                "bound": float(rf.theory.risk_lower_bound(task, 1)), "steps": int(run.steps),
+                "reached": bool(risk.value <= target), "error": error, "error_is": "relative" if relative else "absolute",
+                "log10_minimal_width": rf.theory.minimal_width(task, error, relative=relative).log10,
             })  # fmt: skip
     return rows
 
 
-@lru_cache(maxsize=None)
+@cache
 def _sgd() -> optax.GradientTransformation:
     return optax.sgd(1.0)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _adam(steps: int) -> optax.GradientTransformation:
     return optax.adam(optax.cosine_decay_schedule(0.03, steps))
 
 
 def curves(spec: Spec) -> dict[int, tuple[list[float], list[float]]]:
     """For each dimension the lower bound against the number of features or samples."""
-    counts = jnp.unique(jnp.round(jnp.logspace(0.5, jnp.log10(3.0 * max(*spec.widths, spec.n)), 120)))
+    counts = np.unique(np.round(np.geomspace(3, 3 * max(*spec.widths, spec.n), 120)))
     result = {}
     for d in spec.dims:
         task = rf.tasks.single_neuron(d, norm=spec.norm, bias=spec.bias)

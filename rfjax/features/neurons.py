@@ -63,8 +63,21 @@ class NetworkFeatures(FeatureMap):
 
     @property
     def neurons(self) -> Neurons | None:
-        found = network_neurons(self.network, self.params)
-        return None if found is None else found[0]
+        return _hidden_neurons(self.network, self.params)
+
+
+def _hidden_neurons(net: object, params: Params) -> Neurons | None:
+    """The hidden layer of a network Dense, Activation, Dense, scaled by its output layer; None for other networks."""
+    match net:
+        case Serial(layers=(Dense() as first, Activation(function=activation), Dense() as last)):
+            hidden = params[0]
+        case _:
+            return None
+    width, fan_in = hidden["weight"].shape
+    standard = first.parameterization == "standard"  # whose parameters carry their scale
+    weight = hidden["weight"] * (1 if standard else first.scale(fan_in))
+    bias = hidden["bias"] * (1 if standard else first.b_std) if first.has_bias else None
+    return Neurons(weight, bias, activation, last.scale(width), last.b_std if last.has_bias else None)
 
 
 def network_neurons(net: object, params: Params) -> tuple[Neurons, Float[Array, " p"]] | None:
@@ -73,22 +86,15 @@ def network_neurons(net: object, params: Params) -> tuple[Neurons, Float[Array, 
     None for any other model.
     """
     if isinstance(net, Neuron):
-        return Neurons(params["weight"][None, :], params["bias"][None], net.activation), jnp.ones_like(
-            params["bias"][None]
-        )
-    match net:
-        case Serial(layers=(Dense() as first, Activation(function=activation), Dense(width=1) as last)):
-            hidden, out = params[0], params[2]
-        case _:
-            return None
-    fan_in, width = hidden["weight"].shape[1], hidden["weight"].shape[0]
-    standard = first.parameterization == "standard"
-    weight = hidden["weight"] * (1 if standard else first.scale(fan_in))
-    bias = hidden["bias"] * (1 if standard else first.b_std) if first.has_bias else None
-    features = Neurons(weight, bias, activation, last.scale(width), last.b_std if last.has_bias else None)
+        bias = params["bias"][None]
+        return Neurons(params["weight"][None, :], bias, net.activation), jnp.ones_like(bias)
+    features = _hidden_neurons(net, params)
+    if features is None or net.layers[-1].width != 1:  # type: ignore[attr-defined]
+        return None
+    last, out = net.layers[-1], params[-1]  # type: ignore[attr-defined]
     readout = [out["weight"][0], *([out["bias"]] if last.has_bias else [])]
-    if last.parameterization == "standard":  # its parameters carry the scale that the features already have
-        factors = [last.scale(width), *([last.b_std] if last.has_bias else [])]
+    if last.parameterization == "standard":
+        factors = [features.scale, *([features.constant] if last.has_bias else [])]
         readout = [part / factor for part, factor in zip(readout, factors, strict=True)]
     return features, jnp.concatenate(readout)
 

@@ -1,6 +1,7 @@
 """A layer reads three ways: `init` draws it, `apply` runs it, `propagate` is its infinite-width limit."""
 
 import abc
+from functools import partial
 from typing import Any, final
 
 import equinox as eqx
@@ -63,7 +64,7 @@ class Layer(eqx.Module):
                 raise ValueError("in_dim must be an int or a shape with at least one axis, got ()")
             in_dim = in_dim[-1]
         size = checks.count("in_dim", in_dim)
-        return jax.vmap(lambda k: self._init(k, size))(key) if key.ndim else self._init(key, size)
+        return _draw(self, key, size)
 
     @final
     def apply(self, params: Params, X: Float[Array, "n in"]) -> Float[Array, "n out"]:
@@ -71,12 +72,23 @@ class Layer(eqx.Module):
 
         **Raises** TypeError for data that are not floats, ValueError for a wrong shape, NaN or inf.
         """
-        return self._apply(params, checks.points("X", X))
+        return _run(self, params, checks.points("X", X))
 
     @final
     def propagate(self, state: State) -> State:
         """The infinite-width reading: the NNGP and the NTK after this layer from those before it, in one pass."""
         return self._propagate(state)
+
+
+@partial(jax.jit, static_argnames="in_dim")
+def _draw(layer: Layer, key: PRNGKeyArray, in_dim: int) -> Params:
+    one = partial(layer._init, in_dim=in_dim)
+    return jax.vmap(one)(key) if key.ndim else one(key)
+
+
+@jax.jit
+def _run(layer: Layer, params: Params, X: Float[Array, "n in"]) -> Float[Array, "n out"]:
+    return layer._apply(params, X)
 
 
 def is_network(value: Any) -> bool:

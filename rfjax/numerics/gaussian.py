@@ -112,12 +112,16 @@ def _pair(
         return jnp.where(s > 0, jnp.clip(gap / jnp.where(s > 0, s, 1), -_FAR, _FAR), _FAR * jnp.sign(gap))
 
     z1, z2 = standardised(conditional_gap(h, k, below, above)), standardised(conditional_gap(k, h, below, above))
-    tail1, tail2 = normal_cdf(-jnp.abs(z1)), normal_cdf(-jnp.abs(z2))
-    both = (normal_cdf(h) + normal_cdf(k)) / 2 - _owens_t_at(h, z1, tail1) - _owens_t_at(k, z2, tail2)
+    # Both of Owen's functions at once: the program is half as long, and so is its compilation.
+    z = jnp.stack([z1, z2])
+    tail = normal_cdf(-jnp.abs(z))
+    owen = _owens_t_at(jnp.stack(jnp.broadcast_arrays(h, k)), z, tail)
+    both = (normal_cdf(h) + normal_cdf(k)) / 2 - owen[0] - owen[1]
     both = both - jnp.where((h < 0) != (k < 0), 0.5, 0.0)
     origin = (h == 0) & (k == 0)
     both = jnp.where(origin, 0.5 - jnp.arctan2(safe_sqrt(below), safe_sqrt(above)) / math.pi, both)
-    return _Pair(s, jnp.where(z1 > 0, 1 - tail1, tail1), jnp.where(z2 > 0, 1 - tail2, tail2), both)
+    left, right = jnp.where(z > 0, 1 - tail, tail)
+    return _Pair(s, left, right, both)
 
 
 @jax.custom_jvp

@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 Row = dict[str, Any]
 
@@ -28,7 +29,9 @@ _FLOOR = 1e-16
 
 def figures(rows: Sequence[Row], curves: Mapping[int, tuple[list[float], list[float]]]) -> dict[str, bytes]:
     """File names and contents: separation.png and .svg, widths.png and .svg."""
-    with matplotlib.rc_context({"font.size": 10, "svg.fonttype": "none", "svg.hashsalt": "rfjax", "axes.axisbelow": True}):
+    with matplotlib.rc_context(
+        {"font.size": 10, "svg.fonttype": "none", "svg.hashsalt": "rfjax", "axes.axisbelow": True}
+    ):
         drawn = {"separation": draw_separation(rows, curves), "widths": draw_widths(rows)}
         return {f"{name}.{kind}": _render(figure, kind) for name, figure in drawn.items() for kind in ("png", "svg")}
 
@@ -70,14 +73,19 @@ def kind_of(row: Row) -> str:
 
 def draw_separation(rows: Sequence[Row], curves: Mapping[int, tuple[list[float], list[float]]]) -> Figure:
     """Relative error against the number of features or samples, a panel a dimension, with the bound and error bars."""
-    figure = Figure(figsize=(4.3 * len(curves) + 0.6, 6.4), layout="constrained")
+    width = max(4.3 * len(curves) + 0.8, 7.5)
+    figure = Figure(figsize=(width, 6.6))
     panels = figure.subplots(1, len(curves), sharey=True, squeeze=False)[0]
+    figure.subplots_adjust(left=0.8 / width, right=1 - 0.15 / width, top=0.88, bottom=0.3, wspace=0.06)
     merged = summarise(rows)
     for axes, (d, (counts, bound)) in zip(panels, curves.items(), strict=True):
         _panel(axes, d, counts, bound, [row for row in merged if row["d"] == d])
     panels[0].set_ylabel("relative error  E(f − g)² / Var g")
-    handles = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(3, len(panels) + 1), frameon=False)
+    handles = {
+        label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    columns = 3 if len(panels) > 2 else 2
+    figure.legend(handles.values(), handles.keys(), loc="lower center", ncols=columns, frameon=False, fontsize=9)
     example = next(row for row in rows if row["data"] != "population")
     figure.suptitle(
         f"Learning one ReLU neuron  [⟨w, x⟩ {example['bias']:+g}]₊,  ‖w‖ = {example['norm']:g},  x Gaussian in d dimensions",
@@ -93,7 +101,9 @@ def _panel(axes: Axes, d: int, counts: list[float], bound: list[float], merged: 
         mine = sorted((row for row in merged if row["kind"] == kind), key=_place)
         if not mine:
             continue
-        x, y, bars = ([f(row) for row in mine] for f in (_place, lambda r: max(r["error"], _FLOOR), lambda r: r["stderr"]))
+        x, y, bars = (
+            [f(row) for row in mine] for f in (_place, lambda r: max(r["error"], _FLOOR), lambda r: r["stderr"])
+        )
         lower = [min(bar, 0.9 * value) for bar, value in zip(bars, y, strict=True)]
         line = "-" if kind.startswith("random_features") else "none"
         size = 11 if marker == "*" else 6
@@ -106,10 +116,23 @@ def _panel(axes: Axes, d: int, counts: list[float], bound: list[float], merged: 
                 axes.annotate(f"{row['width']}", (_place(row), max(row["error"], _FLOOR)), xytext=(7, -3),
                               textcoords="offset points", fontsize=7.5, color=colour)  # fmt: skip
     axes.axhline(1, color="#999999", linewidth=0.8, linestyle=":")
-    axes.annotate("best constant", (counts[0], 1), xytext=(2, 3), textcoords="offset points", fontsize=7.5, color="#777777")
+    axes.annotate(
+        "best constant", (counts[0], 1), xytext=(2, 3), textcoords="offset points", fontsize=7.5, color="#777777"
+    )
     axes.set(xscale="log", yscale="log", xlabel="features or samples r", title=f"d = {d}", xlim=(counts[0], counts[-1]))
     axes.set_ylim(min(1e-14, *(max(row["error"], _FLOOR) for row in merged)) / 5, 60)
     axes.grid(color="#eeeeee")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(_power)
+        axis.set_minor_locator(NullLocator())
+
+
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def _power(value: float, _: object = None) -> str:
+    """10ᵏ in plain characters: Matplotlib's own formulas take most of the time of drawing."""
+    return "10" + f"{np.log10(value):.0f}".translate(_RAISED)
 
 
 def _place(row: Row) -> float:
@@ -122,8 +145,9 @@ def _place(row: Row) -> float:
 def draw_widths(rows: Sequence[Row]) -> Figure:
     """The least width that any fixed features need against d, beside the steps that gradient descent takes."""
     scaling = [row for row in rows if row["view"] == "neuron" and row["data"] == "population"]
-    figure = Figure(figsize=(11, 4.6), layout="constrained")
+    figure = Figure(figsize=(11, 4.8))
     left, right = figure.subplots(1, 2)
+    figure.subplots_adjust(left=0.075, right=0.985, top=0.91, bottom=0.12, wspace=0.2)
     kinds = sorted({(row["error_is"] == "absolute", row["error"]) for row in scaling}, key=lambda k: (k[0], -k[1]))
     for (absolute, error), colour in zip(kinds, ("#56b4e9", "#0072b2", "#b03a2e", "#444444"), strict=False):
         mine = sorted(
@@ -135,11 +159,13 @@ def draw_widths(rows: Sequence[Row]) -> Figure:
         d = [row["d"] for row in mine]
         left.plot(d, [row["log10_minimal_width"] for row in mine], "o-", color=colour, label=f"{what}: {growth}")
         right.plot(d, [row["steps"] for row in mine], "o-", color=colour, label=what)
-    left.set(xlabel="input dimension d", ylabel="features needed (power of ten)", title="Any fixed features: least number")
+    left.set(
+        xlabel="input dimension d", ylabel="features needed (power of ten)", title="Any fixed features: least number"
+    )
     right.set(xlabel="input dimension d", ylabel="steps", title="One neuron: steps of exact gradient descent")
     right.set_ylim(bottom=0)
     left.set_ylim(bottom=0)
-    left.yaxis.set_major_formatter(lambda value, _: f"$10^{{{value:.0f}}}$")
+    left.yaxis.set_major_formatter(lambda value, _: _power(10.0**value))
     for axes in (left, right):
         axes.grid(color="#eeeeee")
         axes.legend(frameon=False, fontsize=9)

@@ -1,6 +1,7 @@
 """A task: Gaussian inputs and a target, with the exact moments that reported errors are divided by."""
 
 import abc
+from functools import partial
 from typing import final
 
 import equinox as eqx
@@ -38,10 +39,20 @@ class Task(eqx.Module):
     @final
     def __call__(self, X: Float[Array, "n d"]) -> Float[Array, " n"]:
         """The target on the rows of X [n, d].  Raises TypeError or ValueError for bad data."""
-        return self._target(checks.points("X", X, columns=self.d))
+        return _evaluate(self, checks.points("X", X, columns=self.d))
 
     @final
     def sample(self, key: PRNGKeyArray, n: int) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
         """n independent inputs and their targets.  Raises TypeError or ValueError for a bad key or n < 1."""
-        X = jax.random.normal(checks.prng_key("key", key), (checks.count("n", n), self.d))
-        return X, self._target(X)
+        return _draw(self, checks.prng_key("key", key), checks.count("n", n))
+
+
+@jax.jit
+def _evaluate(task: Task, X: Float[Array, "n d"]) -> Float[Array, " n"]:
+    return task._target(X)
+
+
+@partial(jax.jit, static_argnames="n")
+def _draw(task: Task, key: PRNGKeyArray, n: int) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
+    X = jax.random.normal(key, (n, task.d))
+    return X, task._target(X)

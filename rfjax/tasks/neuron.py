@@ -1,6 +1,6 @@
 """The single neuron x ↦ σ(⟨w, x⟩ + b): the target that random features cannot reach and gradient descent can."""
 
-from functools import cached_property
+from functools import lru_cache
 
 import equinox as eqx
 import jax
@@ -18,8 +18,8 @@ class SingleNeuron(Task):
     """g(x) = σ(norm·⟨direction, x⟩ + bias), ‖direction‖ = 1.  Made by `rf.tasks.single_neuron`."""
 
     direction: Float[Array, " d"]
-    norm: float = eqx.field(static=True)
-    bias: float = eqx.field(static=True)
+    norm: float
+    bias: float
     activation: Nonlinearity = eqx.field(static=True)
 
     @property
@@ -47,9 +47,14 @@ class SingleNeuron(Task):
         mean, square = self._moments
         return square - mean**2
 
-    @cached_property
+    @property
     def _moments(self) -> tuple[float, float]:
-        return self.activation.moments(scale=self.norm, shift=self.bias)
+        return _moments(self.activation, float(self.norm), float(self.bias))
+
+
+@lru_cache(maxsize=256)
+def _moments(activation: Nonlinearity, norm: float, bias: float) -> tuple[float, float]:
+    return activation.moments(scale=norm, shift=bias)
 
 
 def unit_direction(d: int, direction: Float[Array, " d"] | None, key: Array | None) -> Float[Array, " d"]:

@@ -26,7 +26,7 @@ class MinimalWidth:
     """The least number of functions that reach an error; made by `minimal_width`."""
 
     width: float
-    """The number; exact as long as a float tells it from the next, inf past float64."""
+    """The number, whole and good to about 11 digits; inf past float64."""
     log10: float
     """Its logarithm, finite whenever the width is positive; −inf for width 0."""
     degree: int

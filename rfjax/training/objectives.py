@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from rfjax import checks
 from rfjax.features import network_neurons
 from rfjax.networks import Function, Layer, Params, outputs_2d
-from rfjax.risk import exact_risk, has_exact_risk
+from rfjax.risk import as_arrays, exact_risk, has_exact_risk
 from rfjax.tasks import SingleNeuron, Task
 
 Loss = Callable[[Array, Array], Float[Array, ""]]
@@ -81,7 +81,7 @@ class ExactRisk(Objective):
         if not isinstance(net, Layer) or not isinstance(task, SingleNeuron):
             return None
         found = network_neurons(net, params)
-        return ExactRisk(net, task) if found is not None and has_exact_risk(task, found[0]) else None
+        return ExactRisk(net, as_arrays(task)) if found is not None and has_exact_risk(task, found[0]) else None
 
     def risk(self, params: Params) -> Float[Array, ""]:
         """E(f − g)²."""

@@ -157,7 +157,7 @@ class _Settings:
         like = (2, *self.trailing)
         jax.eval_shape(lambda p, x: checks.outputs("net", outputs_2d(function, p, x), like=like), params, X)
         if isinstance(self.data, Task):
-            return Stream(function, self.data, self.batch_size or 1, self.loss)
+            return Stream(function, jax.tree.map(jnp.asarray, self.data), self.batch_size or 1, self.loss)
         return Samples(function, *self.data, self.batch_size, self.loss)
 
 
