@@ -15,7 +15,7 @@ from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rfjax import checks
-from rfjax.activations import LeakyReLU
+from rfjax.activations import LeakyReLU, Nonlinearity
 from rfjax.features import FeatureMap, Neurons
 from rfjax.numerics import (
     Covariance,
@@ -110,7 +110,7 @@ def has_exact_risk(task: Task, neurons: Neurons) -> bool:
     return kinds and isinstance(neurons.activation, LeakyReLU) and neurons.weight.shape[-1] == task.d
 
 
-def as_arrays(task: SingleNeuron) -> SingleNeuron:
+def as_arrays(task: Any) -> Any:
     """The task with norm and bias as arrays: tasks of one dimension then share one compilation."""
     return jax.tree.map(jnp.asarray, task)
 
@@ -166,10 +166,10 @@ _moments = eqx.filter_jit(feature_moments)
 def pair_moments(
     W: Float[Array, "r d"],
     b: Float[Array, " r"] | None,
-    sigma: LeakyReLU,
+    sigma: Nonlinearity,
     V: Float[Array, "s d"],
     c: Float[Array, " s"] | None,
-    tau: LeakyReLU,
+    tau: Nonlinearity,
 ) -> Float[Array, "r s"]:
     """E σ(⟨w_i, x⟩ + b_i)·τ(⟨v_j, x⟩ + c_j) over x ~ N(0, I), for leaky ReLUs σ and τ; no bias at all is cheaper.
 
@@ -183,8 +183,8 @@ def pair_moments(
     b1 = jnp.zeros_like(a1) if b is None else b[:, None]
     b2 = jnp.zeros_like(a2) if c is None else c[None, :]
     total = jnp.zeros_like(cosine)
-    for p, s in zip(sigma.relu_slopes, (1, -1), strict=True):
-        for q, t in zip(tau.relu_slopes, (1, -1), strict=True):
+    for p, s in zip(_slopes(sigma), (1, -1), strict=True):
+        for q, t in zip(_slopes(tau), (1, -1), strict=True):
             if p * q != 0:
                 total += p * q * _relu_moments(a1, s * b1, a2, t * b2, 1 - s * t * cosine, 1 + s * t * cosine)
     return total
@@ -209,16 +209,23 @@ def _relu_moments(
     return jnp.where(some1 & some2, both, dead)
 
 
-def _means(W: Float[Array, "r d"], b: Float[Array, " r"] | None, sigma: LeakyReLU) -> Float[Array, " r"]:
+def _means(W: Float[Array, "r d"], b: Float[Array, " r"] | None, sigma: Nonlinearity) -> Float[Array, " r"]:
     """E σ(⟨w_i, x⟩ + b_i)."""
     a = _lengths(W)
     b = jnp.zeros_like(a) if b is None else b
     beta = safe_divide(b, a)
     parts = [
         p * (a * (s * beta * normal_cdf(s * beta) + normal_pdf(beta)))
-        for p, s in zip(sigma.relu_slopes, (1, -1), strict=True)
+        for p, s in zip(_slopes(sigma), (1, -1), strict=True)
     ]
     return jnp.where(a > 0, parts[0] + parts[1], sigma(b))
+
+
+def _slopes(sigma: Nonlinearity) -> tuple[float, float]:
+    """(p, q) of σ(z) = p·(z)₊ + q·(−z)₊."""
+    if sigma.relu_slopes is None:
+        raise TypeError(f"exact moments need a (leaky) ReLU, got {type(sigma).__name__}")
+    return sigma.relu_slopes
 
 
 def _lengths(W: Float[Array, "r d"]) -> Float[Array, " r"]:

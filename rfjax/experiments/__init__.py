@@ -1,0 +1,1 @@
+"""Experiments: one file a claim, from a spec over cells and stored rows to a figure."""

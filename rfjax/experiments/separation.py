@@ -105,7 +105,7 @@ def run(
 
     **Raises** StorageError when `out` cannot be used, RuntimeError without float64.
     """
-    if not jax.config.jax_enable_x64:
+    if jnp.zeros(()).dtype != jnp.float64:
         raise RuntimeError("this experiment runs in float64: jax.config.update('jax_enable_x64', True) first")
     configuration = {"experiment": "separation", **asdict(spec)}
     rows = run_cells(cells(spec), out / "separation.sqlite", configuration, workers=workers, report=report)
@@ -265,7 +265,7 @@ def curves(spec: Spec) -> dict[int, tuple[list[float], list[float]]]:
     result = {}
     for d in spec.dims:
         task = rf.tasks.single_neuron(d, norm=spec.norm, bias=spec.bias)
-        result[d] = (counts.tolist(), [float(v) for v in rf.theory.risk_lower_bound(task, counts)])
+        result[d] = (counts.tolist(), np.asarray(rf.theory.risk_lower_bound(task, counts)).tolist())
     return result
 
 

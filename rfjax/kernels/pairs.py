@@ -143,4 +143,4 @@ def _by_difference(
         return lax.cond(jnp.any(near), differences, lambda: (low, high))
 
     fixed = lax.map(fix, (fold(x), fold(below), fold(above), fold(close)))
-    return tuple(v.reshape(blocks * _BLOCK, -1)[:n] for v in fixed)  # type: ignore[return-value]
+    return tuple(v.reshape(blocks * _BLOCK, -1)[:n] for v in fixed)

@@ -2,7 +2,7 @@
 
 import abc
 from functools import partial
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import equinox as eqx
 import jax
@@ -11,7 +11,10 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from rfjax import checks
 from rfjax.numerics import Covariance
 
-Params = PyTree[Float[Array, "..."]]
+if TYPE_CHECKING:
+    Params = Any  # a type checker cannot follow a pytree
+else:
+    Params = PyTree[Float[Array, "..."]]
 
 
 class State(eqx.Module):

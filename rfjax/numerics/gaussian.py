@@ -181,7 +181,7 @@ def _relu_pair_moment_jvp(primals, tangents):
     left, right = normal_pdf(h) * pair.left, normal_pdf(k) * pair.right
     by_h = k * pair.cdf + rho * left + right
     by_k = h * pair.cdf + rho * right + left
-    return _moment(*primals, pair), by_h * dh + by_k * dk + pair.cdf * (dabove - dbelow) / 2
+    return _moment(h, k, below, above, pair), by_h * dh + by_k * dk + pair.cdf * (dabove - dbelow) / 2
 
 
 def relu_mean(h: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 
-def hermite_functions(degree: int, x: Float[np.ndarray, "*points"] | float) -> Float[np.ndarray, "terms *points"]:
+def hermite_functions(degree: int, x: Float[np.ndarray, "..."] | float) -> Float[np.ndarray, "k ..."]:
     """ψ_k(x) = h_k(x)·e^{−x²/4} for k = 0…degree, on the host in float64; bounded, and good to 1e-14 at degree 2000.
 
     ψ₀ = e^{−x²/4},  ψ_{k+1} = (xψ_k − √k ψ_{k−1})/√(k+1)

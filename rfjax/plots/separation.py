@@ -25,6 +25,8 @@ STYLES = {  # view -> label, colour, marker
     "neuron": ("one neuron, gradient descent on the samples", "#d55e00", "*"),
 }
 _FLOOR = 1e-16
+_BREAK = 3e-3  # between the upper panels, where fixed features live, and the lower, of another scale
+_APART = {"nngp": 0.62, "ntk": 0.79, "linearized": 1.27, "network random": 1.62, "network zero": 1.62}
 
 
 def figures(rows: Sequence[Row], curves: Mapping[int, tuple[list[float], list[float]]]) -> dict[str, bytes]:
@@ -74,13 +76,19 @@ def kind_of(row: Row) -> str:
 def draw_separation(rows: Sequence[Row], curves: Mapping[int, tuple[list[float], list[float]]]) -> Figure:
     """Relative error against the number of features or samples, a panel a dimension, with the bound and error bars."""
     width = max(4.3 * len(curves) + 0.8, 7.5)
-    figure = Figure(figsize=(width, 6.6))
-    panels = figure.subplots(1, len(curves), sharey=True, squeeze=False)[0]
-    figure.subplots_adjust(left=0.8 / width, right=1 - 0.15 / width, top=0.88, bottom=0.3, wspace=0.06)
+    figure = Figure(figsize=(width, 7.6))
+    grid = figure.subplots(2, len(curves), sharex="col", sharey="row", squeeze=False, height_ratios=(3, 2))
+    figure.subplots_adjust(left=0.85 / width, right=1 - 0.15 / width, top=0.9, bottom=0.26, wspace=0.06, hspace=0.05)
+    panels = grid[0]
     merged = summarise(rows)
-    for axes, (d, (counts, bound)) in zip(panels, curves.items(), strict=True):
-        _panel(axes, d, counts, bound, [row for row in merged if row["d"] == d])
-    panels[0].set_ylabel("relative error  E(f − g)² / Var g")
+    lowest = min(1e-14, *(max(row["error"], _FLOOR) for row in merged)) / 5
+    for column, (d, (counts, bound)) in zip(grid.T, curves.items(), strict=True):
+        for axes in column:
+            _panel(axes, counts, bound, [row for row in merged if row["d"] == d])
+        column[0].set(title=f"d = {d}", ylim=(_BREAK, 8))
+        column[1].set(xlabel="features or samples r", ylim=(lowest, _BREAK))
+        column[0].tick_params(axis="x", which="both", bottom=False)
+    figure.supylabel("relative error  E(f − g)² / Var g", x=0.012, y=0.58, fontsize=10)
     handles = {
         label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
@@ -94,7 +102,7 @@ def draw_separation(rows: Sequence[Row], curves: Mapping[int, tuple[list[float],
     return figure
 
 
-def _panel(axes: Axes, d: int, counts: list[float], bound: list[float], merged: list[Row]) -> None:
+def _panel(axes: Axes, counts: list[float], bound: list[float], merged: list[Row]) -> None:
     axes.fill_between(counts, _FLOOR, bound, color="#f3d9d4", linewidth=0, label="out of reach of any fixed features")
     axes.plot(counts, bound, color="#b03a2e", linewidth=1.6, label="lower bound for any r features or samples")
     for kind, (label, colour, marker) in STYLES.items():
@@ -119,8 +127,7 @@ def _panel(axes: Axes, d: int, counts: list[float], bound: list[float], merged: 
     axes.annotate(
         "best constant", (counts[0], 1), xytext=(2, 3), textcoords="offset points", fontsize=7.5, color="#777777"
     )
-    axes.set(xscale="log", yscale="log", xlabel="features or samples r", title=f"d = {d}", xlim=(counts[0], counts[-1]))
-    axes.set_ylim(min(1e-14, *(max(row["error"], _FLOOR) for row in merged)) / 5, 60)
+    axes.set(xscale="log", yscale="log", xlim=(counts[0], counts[-1]))
     axes.grid(color="#eeeeee")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(_power)
@@ -136,10 +143,14 @@ def _power(value: float, _: object = None) -> str:
 
 
 def _place(row: Row) -> float:
-    """Where a row stands on the axis of features or samples: features by their number, everything else by samples."""
-    if row["kind"].startswith("random_features") or row["n"] is None:
+    """Where a row stands on the axis of features or samples: features by their number, everything else by samples.
+
+    Kinds that share one number of samples stand a little apart.
+    """
+    kind = row["kind"]
+    if kind.startswith("random_features") or row["n"] is None:
         return float(row["width"])
-    return float(row["n"])
+    return float(row["n"]) * _APART.get(kind, 1.0)
 
 
 def draw_widths(rows: Sequence[Row]) -> Figure:
@@ -154,7 +165,7 @@ def draw_widths(rows: Sequence[Row]) -> Figure:
             (row for row in scaling if row["error"] == error and (row["error_is"] == "absolute") == absolute),
             key=lambda row: row["d"],
         )
-        what = f"absolute error {error:g}, ‖w‖ = d^¾" if absolute else f"relative error {error:g}, ‖w‖ = 1"
+        what = f"absolute error {error:g}, ‖w‖ = d^(3/4)" if absolute else f"relative error {error:g}, ‖w‖ = 1"
         growth = "exponential" if absolute else "polynomial"
         d = [row["d"] for row in mine]
         left.plot(d, [row["log10_minimal_width"] for row in mine], "o-", color=colour, label=f"{what}: {growth}")

@@ -1,5 +1,7 @@
 """The tangent model: its features, and the linearised function."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -38,7 +40,8 @@ class Linearized(eqx.Module):
 
     def __call__(self, new_params: Params, X: Float[Array, "n d"]) -> Float[Array, "..."]:
         """The first-order Taylor model at `new_params`.  Raises ValueError when their structure is another one."""
-        if jax.tree.structure(new_params) != jax.tree.structure(self.params):
+        wanted: Any = jax.tree.structure(self.params)
+        if wanted != jax.tree.structure(new_params):
             raise ValueError("new_params must have the structure of the parameters that the model was linearised at")
         step = jax.tree.map(lambda new, old: new - old, new_params, self.params)
         value, change = jax.jvp(lambda p: self.function(p, X), (self.params,), (step,))

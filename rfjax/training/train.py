@@ -111,6 +111,8 @@ class _Settings:
     def __init__(self, data: Any, batch_size: int | None, loss: Any, exact: bool, task: Task | None):
         self.batch_size = None if batch_size is None else checks.count("batch_size", batch_size)
         self.data, self.loss, self.exact = data, loss, exact
+        self.task: Task | None = task
+        self.trailing: tuple[int, ...] = ()
         if not callable(loss):
             raise TypeError(f"loss must be a function of (predictions, y), got {type(loss).__name__}")
         if task is not None and not isinstance(task, Task):
@@ -126,7 +128,7 @@ class _Settings:
                 raise ValueError(
                     "exact=True descends on the population risk itself: it takes no batch_size and no loss"
                 )
-            self.task, self.columns, self.trailing = data, data.d, ()
+            self.task, self.columns = data, data.d
             self.random = not exact
             return
         if exact:
@@ -137,7 +139,7 @@ class _Settings:
             raise TypeError(f"data must be a pair (X, y) or a task, got {type(data).__name__}")
         X = checks.points("X", data[0], columns=None if task is None else task.d)
         y = checks.targets("y", data[1], rows=X.shape[0])
-        self.data, self.task, self.columns = (X, y), task, X.shape[1]
+        self.data, self.columns = (X, y), X.shape[1]
         self.trailing = tuple(y.shape[1:])
         self.random = self.batch_size is not None
         if self.batch_size is not None and self.batch_size > X.shape[0]:
@@ -153,12 +155,13 @@ class _Settings:
                     "with one output and such an activation"
                 )
             return objective
-        X = jax.ShapeDtypeStruct((2, self.columns), float)
+        probe = jax.ShapeDtypeStruct((2, self.columns), float)
         like = (2, *self.trailing)
-        jax.eval_shape(lambda p, x: checks.outputs("net", outputs_2d(function, p, x), like=like), params, X)
+        jax.eval_shape(lambda p, x: checks.outputs("net", outputs_2d(function, p, x), like=like), params, probe)
         if isinstance(self.data, Task):
             return Stream(function, jax.tree.map(jnp.asarray, self.data), self.batch_size or 1, self.loss)
-        return Samples(function, *self.data, self.batch_size, self.loss)
+        X, y = self.data
+        return Samples(function, X, y, self.batch_size, self.loss)
 
 
 def _initial(net: Any, params: Params | None, keys: PRNGKeyArray, columns: int) -> Params:

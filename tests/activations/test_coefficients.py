@@ -47,15 +47,26 @@ def test_coefficients_and_moments(name):
         ]
         size = math.sqrt(w @ values**2)
         computed = own.hermite_coefficients(30, scale=scale, shift=shift)
-        assert computed.shape == (31,) and computed.dtype == np.float64
+        assert computed.shape == (31,)
+        assert computed.dtype == np.float64
         np.testing.assert_allclose(computed, exact, rtol=0, atol=1e-13 * size)
-        np.testing.assert_allclose(own.moments(scale=scale, shift=shift), (w @ values, w @ values**2), rtol=1e-13, atol=1e-15)
+        np.testing.assert_allclose(
+            own.moments(scale=scale, shift=shift), (w @ values, w @ values**2), rtol=1e-13, atol=1e-15
+        )
 
 
 @pytest.mark.parametrize(
     ("name", "rest"),
     # E of the square of what is left beyond degree 2000: a_k² ~ k^{-5/2} for a kink, k^{-3/2} for a jump.
-    [("relu", 1e-5), ("abs", 1e-5), ("identity", 1e-14), ("step", 2e-2), ("sign", 5e-2), ("erf", 1e-13), ("tanh", 1e-13)],
+    [
+        ("relu", 1e-5),
+        ("abs", 1e-5),
+        ("identity", 1e-14),
+        ("step", 2e-2),
+        ("sign", 5e-2),
+        ("erf", 1e-13),
+        ("tanh", 1e-13),
+    ],
 )
 def test_parseval(name, rest):
     own, plain = FUNCTIONS[name]
@@ -82,7 +93,7 @@ def test_degree_2000_of_biased_relu_and_step():
     relu = activations.relu.hermite_coefficients(2000, scale=scale, shift=shift)
     step = activations.step.hermite_coefficients(2000, scale=scale, shift=shift)
     with mp.workdps(60):
-        # With ∫_a^∞ He_k φ = He_{k−1}(a)φ(a) and z·He_k = He_{k+1} + k·He_{k−1}, in plain, unnormalised polynomials at a = −β.
+        # ∫_a^∞ He_k φ = He_{k−1}(a)φ(a) and z·He_k = He_{k+1} + k·He_{k−1}, in plain, unnormalised He at a = −β.
         at = -beta
         he = [mp.mpf(1), at]
         for k in range(1, 2002):
@@ -127,16 +138,19 @@ def test_moments_in_closed_form():
     assert activations.step.moments(scale=scale, shift=shift) == pytest.approx((cdf, cdf), rel=1e-13)
     mean, square = activations.erf.moments(scale=scale, shift=shift)
     assert mean == pytest.approx(math.erf(shift / math.sqrt(1 + 2 * scale**2)), rel=1e-13)
-    density = lambda z: math.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
-    exact, _ = scipy.integrate.quad(lambda z: math.erf(scale * z + shift) ** 2 * density(z), -14, 14, epsrel=1e-13)
-    assert square == pytest.approx(exact, rel=1e-12)
+    exact, _ = scipy.integrate.quad(
+        lambda z: math.erf(scale * z + shift) ** 2 * math.exp(-(z**2) / 2), -14, 14, epsrel=1e-13
+    )
+    assert square == pytest.approx(exact / math.sqrt(2 * math.pi), rel=1e-12)
 
 
 def test_a_steep_function_is_resolved():
     # tanh(200 z) changes within 1/200 of a standard deviation; its second moment is 1 − E sech², and E sech²(sz) → 2φ(0)/s.
     mean, square = activations.from_function(jnp.tanh).moments(scale=200.0, shift=0.0)
     assert abs(mean) < 1e-14
-    exact, _ = scipy.integrate.quad(lambda z: math.exp(-(z**2) / 2) / math.cosh(200 * z) ** 2, -0.2, 0.2, points=[0], epsrel=1e-13)
+    exact, _ = scipy.integrate.quad(
+        lambda z: math.exp(-(z**2) / 2) / math.cosh(200 * z) ** 2, -0.2, 0.2, points=[0], epsrel=1e-13
+    )
     assert 1 - square == pytest.approx(exact / math.sqrt(2 * math.pi), rel=1e-11)
 
 

@@ -79,13 +79,13 @@ def mp_kernels() -> Callable[..., tuple[float, float]]:
         if name == "sign":
             return mp.mpf(1), 1 - 2 * theta / mp.pi, mp.mpf(1), mp.mpf(0)
         if name == "erf":
-            arcsine = lambda c, a, b: 2 / mp.pi * mp.asin(2 * c / mp.sqrt((1 + 2 * a) * (1 + 2 * b)))
-            slope = 4 / mp.pi / mp.sqrt((1 + 2 * q11) * (1 + 2 * q22) - 4 * q12**2)
-            return arcsine(q11, q11, q11), arcsine(q12, q11, q22), arcsine(q22, q22, q22), slope
+            sizes = ((q11, q11, q11), (q12, q11, q22), (q22, q22, q22))
+            arcsines = [2 / mp.pi * mp.asin(2 * c / mp.sqrt((1 + 2 * a) * (1 + 2 * b))) for c, a, b in sizes]
+            return *arcsines, 4 / mp.pi / mp.sqrt((1 + 2 * q11) * (1 + 2 * q22) - 4 * q12**2)
         # σ(x) = [x]₊ − a[−x]₊, and E[u]₊[v]₊ = J(θ), E[u]₊[−v]₊ = J(π − θ)
         a = mp.mpf({"relu": 0, "abs": -1}[name])
-        J = lambda t: size / (2 * mp.pi) * (mp.sin(t) + (mp.pi - t) * mp.cos(t))
-        cross = (1 + a**2) * J(theta) - 2 * a * J(mp.pi - theta)
+        same, opposite = (size / (2 * mp.pi) * (mp.sin(t) + (mp.pi - t) * mp.cos(t)) for t in (theta, mp.pi - theta))
+        cross = (1 + a**2) * same - 2 * a * opposite
         slope = ((1 + a**2) * (mp.pi - theta) + 2 * a * theta) / (2 * mp.pi)
         return (1 + a**2) * q11 / 2, cross, (1 + a**2) * q22 / 2, slope
 

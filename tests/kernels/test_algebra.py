@@ -54,7 +54,12 @@ def test_algebra_is_that_of_the_matrices(stacked):
 
 @pytest.mark.parametrize("wrong", ["1", None, True, np.ones(3)], ids=["str", "None", "bool", "array"])
 def test_what_is_no_kernel_does_not_combine(wrong):
-    for combine in (lambda: rbf(1.0) + wrong, lambda: wrong + rbf(1.0), lambda: wrong * rbf(1.0), lambda: rbf(1.0) * wrong):
+    for combine in (
+        lambda: rbf(1.0) + wrong,
+        lambda: wrong + rbf(1.0),
+        lambda: wrong * rbf(1.0),
+        lambda: rbf(1.0) * wrong,
+    ):
         with pytest.raises(TypeError):
             combine()
 

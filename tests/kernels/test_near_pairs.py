@@ -3,11 +3,13 @@
 The reference is 60-digit arithmetic on the very points that the kernel is given, rounded to its dtype.
 """
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from rfjax import activations
-from rfjax.kernels import InfiniteWidth, rbf
+from rfjax.kernels import CrossPairs, DiagonalPairs, rbf
 from rfjax.networks import mlp
 
 DISTANCES = np.array([0.0, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 3e-2, 4.4e-2, 4.6e-2, 0.1, 0.3, 1.0])
@@ -34,49 +36,56 @@ SETTINGS = [
     ("abs", 2, 1.1, 0.1),
     ("erf", 2, 1.5, 0.2),
 ]
-NAMES = [f"{name}, depth {depth}{', bias' if b else ''}" for name, depth, _, b in SETTINGS]
+CASES = {"float32": SETTINGS, "float64": SETTINGS[2:4]}
+EACH = [
+    pytest.param(d, s, id=f"{d}-{s[0]}-depth {s[1]}-b_std {s[3]}") for d, settings in CASES.items() for s in settings
+]
 
 
-@pytest.fixture(scope="module", params=["float32", "float64"])
-def table(request, readings):
-    """X, Y at a dtype, and for every setting both kernels of X with Y, of each x with itself and of each y with itself."""
-    networks = [mlp(depth=d, width=1, activation=getattr(activations, n), w_std=w, b_std=b) for n, d, w, b in SETTINGS]
-    X, Y = points(np.dtype(request.param))
-    values, n = readings(networks, np.concatenate([X, Y])), len(X)
-    own = np.diagonal(values, axis1=-2, axis2=-1)
-    per = {s: (values[i, :, :n, n:], own[i, :, :n], own[i, :, n:]) for i, s in enumerate(SETTINGS)}
-    return X, Y, per
+@pytest.fixture(scope="module")
+def tables(readings):
+    """dtype -> X, Y and for every setting both kernels of X with Y, of each x with itself and of each y with itself."""
+
+    def table(dtype, settings):
+        networks = [
+            mlp(depth=d, width=1, activation=getattr(activations, n), w_std=w, b_std=b) for n, d, w, b in settings
+        ]
+        X, Y = points(np.dtype(dtype))
+        values, n = readings(networks, np.concatenate([X, Y])), len(X)
+        own = np.diagonal(values, axis1=-2, axis2=-1)
+        return X, Y, {s: (values[i, :, :n, n:], own[i, :, :n], own[i, :, n:]) for i, s in enumerate(settings)}
+
+    return {dtype: table(dtype, settings) for dtype, settings in CASES.items()}
 
 
-@pytest.mark.parametrize("setting", SETTINGS, ids=NAMES)
-def test_every_pair_is_within_the_budget(table, setting, mp_gram):
-    X, Y, values = table
-    single = X.dtype == np.float32
+@pytest.mark.parametrize(("dtype", "setting"), EACH)
+def test_every_pair_is_within_the_budget(tables, dtype, setting, mp_gram):
+    X, Y, values = tables[dtype]
+    budget = 1e-5 if dtype == "float32" else 1e-12
     cross, *computed = values[setting]
     own = [np.array([mp_gram([v], [v], *setting)[:, 0, 0] for v in V]).T for V in (X, Y)]
     scale = np.sqrt(own[0][:, :, None] * own[1][:, None, :])
     error = np.abs(cross - mp_gram(X, Y, *setting)) / np.where(scale > 0, scale, 1)
-    assert error.max() < (1e-5 if single else 1e-12)
+    assert error.max() < budget
     for one, exact in zip(computed, own, strict=True):
-        np.testing.assert_allclose(one, exact, rtol=1e-5 if single else 1e-12)
+        np.testing.assert_allclose(one, exact, rtol=budget)
 
 
-@pytest.mark.parametrize("depth", [1, 2, 3])
-def test_small_angles_are_seen(table, depth, mp_gram):
+@pytest.mark.parametrize(("dtype", "setting"), [case for case in EACH if case.values[1][0] == "relu"])
+def test_small_angles_are_seen(tables, dtype, setting, mp_gram):
     # √(k(x,x)k(y,y)) − k(x,y) of the NTK vanishes like θ: at θ = 1e-4 … 1e-2 it must still be that, to 2%.
-    X, Y, values = table
-    setting = ("relu", depth, 2**0.5, 0.0)
-    near = slice(4, 7) if X.dtype == np.float32 else slice(2, 7)
+    X, Y, values = tables[dtype]
+    near = slice(4, 7) if dtype == "float32" else slice(2, 7)
     cross, left, right = (v[1].astype(np.float64) for v in values[setting])
     gap = np.sqrt(left[0] * right[near]) - cross[0, near]
-    exact_own = [mp_gram([v], [v], *setting)[1, 0, 0] for v in (X[0], *Y[near])]
-    exact = np.sqrt(exact_own[0] * np.array(exact_own[1:])) - mp_gram(X[:1], Y[near], *setting)[1, 0]
+    own = [mp_gram([v], [v], *setting)[1, 0, 0] for v in (X[0], *Y[near])]
+    exact = np.sqrt(own[0] * np.array(own[1:])) - mp_gram(X[:1], Y[near], *setting)[1, 0]
     assert (exact > 0).all()
     np.testing.assert_allclose(gap, exact, rtol=0.02)
 
 
-def test_zero_points_have_the_kernel_of_the_biases(table):
-    X, Y, values = table
+def test_zero_points_have_the_kernel_of_the_biases(tables):
+    _, Y, values = tables["float32"]
     zero = np.flatnonzero(~Y.any(axis=1))
     assert zero.size == 3
     for setting, (cross, _, right) in values.items():
@@ -84,7 +93,8 @@ def test_zero_points_have_the_kernel_of_the_biases(table):
             np.testing.assert_array_equal(cross[:, :, zero], 0)
             np.testing.assert_array_equal(right[:, zero], 0)
         else:
-            assert (cross[:, :, zero] > 0).all() and (right[:, zero] > 0).all()
+            assert (cross[:, :, zero] > 0).all()
+            assert (right[:, zero] > 0).all()
 
 
 @pytest.mark.parametrize("length_scale", [1.0, 1e-2, 1e-3])
@@ -99,3 +109,37 @@ def test_rbf_keeps_small_distances(dtype, length_scale):
     assert gram.dtype == dtype
     np.testing.assert_allclose(gram, exact, rtol=0, atol=1e-5 if dtype == np.float32 else 1e-12)
     np.testing.assert_array_equal(np.diag(gram), 1)
+
+
+def test_pairs_in_both_layouts():
+    # What a kernel of one's own is given: exact on the diagonal when told so, and the same numbers as a vector.
+    X = np.random.default_rng(1).normal(size=(4, 5)).astype(np.float32)
+    X[1], X[2] = X[0] * np.float32(1.37), 0
+
+    @jax.jit
+    def readings(X):
+        def read(pairs):
+            return {
+                "cross": pairs.covariance.cross,
+                "angle": pairs.covariance.angle,
+                "distance": pairs.squared_distance,
+                "inner": pairs.inner(jnp.sin),
+                "matrix": pairs.matrix(lambda x, y: jnp.sum(x, axis=1)[:, None] * jnp.sum(y**2, axis=1)),
+            }
+
+        return read(CrossPairs(X, X, symmetric=True)), read(DiagonalPairs(X))
+
+    wide = X.astype(np.float64)
+    cross, diagonal = readings(X)
+    expected = {
+        "cross": wide @ wide.T / 5,
+        "distance": np.sum((wide[:, None] - wide) ** 2, axis=-1),
+        "inner": np.sin(wide) @ np.sin(wide).T,
+        "matrix": np.outer(wide.sum(axis=1), np.sum(wide**2, axis=1)),
+    }
+    for name, matrix in expected.items():
+        np.testing.assert_allclose(cross[name], matrix, rtol=0, atol=1e-6 * np.abs(matrix).max(), err_msg=name)
+        np.testing.assert_allclose(diagonal[name], np.diag(matrix), rtol=0, atol=1e-6 * np.abs(matrix).max())
+    for pairs in (np.diag(cross["angle"]), diagonal["angle"], np.diag(cross["distance"]), diagonal["distance"]):
+        np.testing.assert_array_equal(pairs, 0)
+    assert cross["angle"][0, 1] < 1e-6  # collinear, though the multiple was rounded

@@ -42,7 +42,9 @@ def test_gram_matrices(name):
     @hypothesis.given(rows)
     def holds(X):
         gram, diagonal = np.asarray(k(X)), np.asarray(k.diag(X))
-        assert gram.shape == (N, N) and diagonal.shape == (N,) and gram.dtype == np.float64
+        assert gram.shape == (N, N)
+        assert diagonal.shape == (N,)
+        assert gram.dtype == np.float64
         np.testing.assert_array_equal(gram, gram.T)
         np.testing.assert_allclose(np.diag(gram), diagonal, rtol=1e-15)
         assert (np.abs(gram) <= scale(diagonal) * (1 + 1e-14)).all()  # Cauchy–Schwarz

@@ -22,12 +22,14 @@ class Applies:
 
 
 def test_a_network_and_its_function_agree():
-    net = mlp(depth=1, width=5)
+    net = mlp(depth=1, width=3, out=3)
     params = net.init(jax.random.key(0), 3)
     np.testing.assert_array_equal(as_function(net)(params, X), net.apply(params, X))
 
 
-@pytest.mark.parametrize("net", [linear, Applies(), jax.tree_util.Partial(linear)], ids=["function", "apply", "partial"])
+@pytest.mark.parametrize(
+    "net", [linear, Applies(), jax.tree_util.Partial(linear)], ids=["function", "apply", "partial"]
+)
 def test_functions_and_objects_with_apply(net):
     params = jnp.asarray([1.0, -2.0, 0.5])
     function = as_function(net)

@@ -12,47 +12,59 @@ X = np.random.default_rng(0).normal(size=(6, 3))
 KEY = jax.random.key(0)
 
 
-def shapes(params) -> list[dict[str, tuple[int, ...]]]:
+def shapes(net, key, in_dim) -> list[dict[str, tuple[int, ...]]]:
+    """Of the parameters that `init` would draw, without drawing them."""
+    params = jax.eval_shape(lambda k: net.init(k, in_dim), key)
     return [{name: leaf.shape for name, leaf in layer.items()} for layer in params]
 
 
 def test_parameters_have_the_declared_shapes():
     net = mlp(depth=2, width=5, out=4, b_std=0.1)
-    expected = [{"weight": (5, 3), "bias": (5,)}, {}, {"weight": (5, 5), "bias": (5,)}, {}, {"weight": (4, 5), "bias": (4,)}]
-    assert shapes(net.init(KEY, 3)) == expected
-    assert shapes(net.init(KEY, (32, 3))) == expected  # an input shape that ends in the columns
+    expected = [
+        {"weight": (5, 3), "bias": (5,)},
+        {},
+        {"weight": (5, 5), "bias": (5,)},
+        {},
+        {"weight": (4, 5), "bias": (4,)},
+    ]
+    assert shapes(net, KEY, 3) == expected
+    assert shapes(net, KEY, (32, 3)) == expected  # an input shape that ends in the columns
     assert net.width_out(3) == 4
-    without_bias = mlp(depth=1, width=5)
-    assert shapes(without_bias.init(KEY, 3)) == [{"weight": (5, 3)}, {}, {"weight": (1, 5)}]
+    assert shapes(mlp(depth=1, width=5), KEY, 3) == [{"weight": (5, 3)}, {}, {"weight": (1, 5)}]
+    keys = jax.random.split(KEY, 3)
+    batched = [{"weight": (3, 5, 3), "bias": (3, 5)}, {}, {"weight": (3, 1, 5), "bias": (3, 1)}]
+    assert shapes(mlp(depth=1, width=5, b_std=0.1), keys, 3) == batched
 
 
 def test_a_vector_of_keys_draws_as_many_networks():
-    net = mlp(depth=1, width=5, b_std=0.1)
+    net = Serial(Dense(3, 1.0, 0.7), Dense(3))
     keys = jax.random.split(KEY, 3)
-    together = net.init(keys, 3)
-    assert shapes(together) == [{"weight": (3, 5, 3), "bias": (3, 5)}, {}, {"weight": (3, 1, 5), "bias": (3, 1)}]
+    together = jax.jit(lambda k: net.init(k, 3))(keys)
     alone = net.init(keys[1], 3)
     jax.tree.map(lambda many, one: np.testing.assert_array_equal(many[1], one), together, alone)
     legacy = net.init(jax.random.PRNGKey(0), 3)  # a raw uint32 key is a key too
     jax.tree.map(np.testing.assert_array_equal, legacy, net.init(KEY, 3))
 
 
-def test_layers_of_one_network_are_independent_draws():
-    params = mlp(depth=3, width=50, b_std=1.0).init(KEY, 50)
-    draws = [params[0]["weight"], params[2]["weight"], params[4]["weight"]]
+def test_layers_of_one_network_are_independent_standard_normals():
+    params = Serial(*(Dense(50, 1.0, 1.0) for _ in range(3))).init(KEY, 50)
+    draws = [np.asarray(layer["weight"]) for layer in params]
     for i, one in enumerate(draws):
-        assert abs(float(one.mean())) < 4.5 / 50 and abs(float(one.std()) - 1) < 4.5 / np.sqrt(2) / 50
+        assert abs(one.mean()) < 4.5 / 50
+        assert abs(one.std() - 1) < 4.5 / np.sqrt(2) / 50
         for other in draws[i + 1 :]:
             assert abs(np.corrcoef(one.ravel(), other.ravel())[0, 1]) < 4.5 / 50
-    assert not np.allclose(params[0]["bias"], params[0]["weight"][:, 0])
+    biases = [np.asarray(layer["bias"]) for layer in params]
+    assert abs(np.concatenate(biases).std() - 1) < 4.5 / np.sqrt(2 * 150)
+    assert np.unique(np.concatenate([*biases, *(d.ravel() for d in draws)])).size == 3 * 2550
 
 
 @pytest.mark.parametrize("b_std", [0.0, 0.7])
 @pytest.mark.parametrize("parameterization", ["ntk", "standard", "mean_field"])
 def test_a_dense_layer_is_its_formula(parameterization, b_std):
-    layer = Dense(4, 1.3, b_std, parameterization=parameterization)
+    layer = Dense(3, 1.3, b_std, parameterization=parameterization)
     params = layer.init(KEY, 3)
-    W, b = np.asarray(params["weight"]), np.asarray(params.get("bias", np.zeros(4)))
+    W, b = np.asarray(params["weight"]), np.asarray(params.get("bias", np.zeros(3)))
     expected = {
         "ntk": 1.3 / np.sqrt(3) * X @ W.T + b_std * b,
         "standard": X @ W.T + b,
@@ -62,22 +74,24 @@ def test_a_dense_layer_is_its_formula(parameterization, b_std):
     assert layer.has_bias == (b_std != 0) == ("bias" in params)
 
 
-def test_standard_weights_carry_the_stds():
-    params = Dense(400, 1.3, 0.7, parameterization="standard").init(KEY, 100)
-    assert float(params["weight"].std()) == pytest.approx(1.3 / 10, abs=4.5 * 1.3 / 10 / np.sqrt(2 * 40_000))
-    assert float(params["bias"].std()) == pytest.approx(0.7, abs=4.5 * 0.7 / np.sqrt(2 * 400))
+def test_standard_parameters_are_the_ntk_ones_times_the_stds():
+    ntk, standard = (Dense(3, 1.3, 0.7, parameterization=p).init(KEY, 3) for p in ("ntk", "standard"))
+    np.testing.assert_allclose(standard["weight"], 1.3 / np.sqrt(3) * np.asarray(ntk["weight"]), rtol=1e-14)
+    np.testing.assert_allclose(standard["bias"], 0.7 * np.asarray(ntk["bias"]), rtol=1e-14)
 
 
 def test_a_network_is_its_layers_in_a_row(dtype):
-    net = mlp(depth=2, width=5, activation=activations.leaky_relu(0.1), w_std=1.2, b_std=0.3, out=2)
+    net = mlp(depth=2, width=3, activation=activations.leaky_relu(0.1), w_std=1.2, b_std=0.3, out=3)
     params = jax.tree.map(lambda leaf: leaf.astype(dtype), net.init(KEY, 3))
     first, second, last = ({k: np.asarray(v, float) for k, v in params[i].items()} for i in (0, 2, 4))
-    leaky = lambda z: np.where(z < 0, 0.1 * z, z)
-    h = leaky(1.2 / np.sqrt(3) * X.astype(dtype) @ first["weight"].T + 0.3 * first["bias"])
-    h = leaky(1.2 / np.sqrt(5) * h @ second["weight"].T + 0.3 * second["bias"])
-    expected = 1.2 / np.sqrt(5) * h @ last["weight"].T + 0.3 * last["bias"]
+    h = 1.2 / np.sqrt(3) * X.astype(dtype) @ first["weight"].T + 0.3 * first["bias"]
+    h = np.maximum(h, 0.1 * h)
+    h = 1.2 / np.sqrt(3) * h @ second["weight"].T + 0.3 * second["bias"]
+    h = np.maximum(h, 0.1 * h)
+    expected = 1.2 / np.sqrt(3) * h @ last["weight"].T + 0.3 * last["bias"]
     computed = net.apply(params, jnp.asarray(X, dtype))
-    assert computed.dtype == dtype and computed.shape == (6, 2)
+    assert computed.dtype == dtype
+    assert computed.shape == (6, 3)
     np.testing.assert_allclose(computed, expected, rtol=0, atol=30 * np.finfo(dtype).eps)
     np.testing.assert_allclose(net.hidden(params, jnp.asarray(X, dtype)), h, rtol=0, atol=30 * np.finfo(dtype).eps)
 
@@ -96,7 +110,7 @@ def test_last_layer_features_and_their_gradient():
 
 
 def test_zero_output_is_the_zero_function_with_its_hidden_layers_kept():
-    net = mlp(depth=1, width=5, b_std=0.3)
+    net = mlp(depth=1, width=3, b_std=0.3, out=3)
     params = net.init(KEY, 3)
     start = net.zero_output(params)
     np.testing.assert_array_equal(net.apply(start, jnp.asarray(X)), 0)
@@ -106,22 +120,26 @@ def test_zero_output_is_the_zero_function_with_its_hidden_layers_kept():
 
 def test_mean_field_averages_only_the_last_layer():
     # The same weights: mean-field divides by the width where the NTK parameterisation divides by its root.
-    ntk, mean_field = (mlp(depth=2, width=16, parameterization=p) for p in ("ntk", "mean_field"))
+    ntk, mean_field = (mlp(depth=2, width=3, out=3, parameterization=p) for p in ("ntk", "mean_field"))
     params = ntk.init(KEY, 3)
-    np.testing.assert_allclose(mean_field.apply(params, jnp.asarray(X)), ntk.apply(params, jnp.asarray(X)) / 4, rtol=1e-13)
+    np.testing.assert_allclose(
+        mean_field.apply(params, jnp.asarray(X)), ntk.apply(params, jnp.asarray(X)) / np.sqrt(3), rtol=1e-13
+    )
 
 
 def test_networks_nest_and_a_function_is_an_activation():
-    inner = Serial(Dense(5, 1.0, 0.1), Activation(jnp.tanh))
-    net = Serial(inner, Dense(2))
+    inner = Serial(Dense(3, 1.0, 0.1), Activation(jnp.tanh))
+    net = Serial(inner, Dense(3))
     params = net.init(KEY, 3)
     hidden = np.tanh(X @ np.asarray(params[0][0]["weight"]).T / np.sqrt(3) + 0.1 * np.asarray(params[0][0]["bias"]))
-    expected = hidden @ np.asarray(params[1]["weight"]).T / np.sqrt(5)
+    expected = hidden @ np.asarray(params[1]["weight"]).T / np.sqrt(3)
     np.testing.assert_allclose(net.apply(params, jnp.asarray(X)), expected, rtol=1e-13)
-    assert is_network(net) and is_network(Dense(1)) and not is_network(np.tanh)
+    assert is_network(net)
+    assert is_network(Dense(1))
+    assert not is_network(np.tanh)
 
 
-NET = mlp(depth=1, width=5)
+NET = mlp(depth=1, width=3, out=3)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """The infinite-width reading against finite networks, by Monte Carlo in standard errors, and against closed forms."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,18 +26,16 @@ def relu_kernels() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def finite():
     """f(X) and the Jacobian's Gram matrix of SEEDS networks, for each parameterisation."""
 
-    @partial(jax.jit, static_argnums=0)
-    def draw(net, keys):
-        def one(key):
-            params = net.init(key, 2)
-            f = lambda p: net.apply(p, jnp.asarray(X))[:, 0]
-            jacobian = jnp.concatenate([leaf.reshape(3, -1) for leaf in jax.tree.leaves(jax.jacrev(f)(params))], axis=1)
-            return f(params), jacobian @ jacobian.T
-
-        return jax.lax.map(one, keys, batch_size=1000)
+    def one(net, key):
+        params = net.init(key, 2)
+        values, back = jax.vjp(lambda p: net.apply(p, jnp.asarray(X))[:, 0], params)
+        leaves = jax.tree.leaves(jax.vmap(back)(jnp.eye(3)))
+        jacobian = jnp.concatenate([leaf.reshape(3, -1) for leaf in leaves], axis=1)
+        return values, jacobian @ jacobian.T
 
     keys = jax.random.split(jax.random.key(1), SEEDS)
-    return {name: tuple(map(np.asarray, draw(net, keys))) for name, net in NETS.items()}
+    draws = jax.jit(lambda keys: {name: jax.vmap(lambda k: one(net, k))(keys) for name, net in NETS.items()})(keys)  # noqa: B023
+    return jax.tree.map(np.asarray, draws)
 
 
 @jax.jit
@@ -98,7 +94,7 @@ def test_each_standard_layer_counts_its_own_inputs():
     )  # fmt: skip
     x = np.array([1.0, 2.0])
     pair = Covariance.of_equal(jnp.asarray([x @ x / 2]))
-    after = net.propagate(State(pair, jnp.zeros(1), 2))
+    after = jax.jit(net.propagate)(State(pair, jnp.zeros(1), 2))
     q, ntk = x @ x / 2, 0.0  # on the diagonal κ = q/2 and κ' = 1/2
     for w, b, fan_in, bias in ((1.3, 0.0, 2, 0), (1.1, 0.2, 7, 1), (0.9, 0.0, 5, 0)):
         q, ntk = w**2 * q + b**2, fan_in * q + bias + w**2 * ntk
@@ -108,6 +104,6 @@ def test_each_standard_layer_counts_its_own_inputs():
 
 
 def test_a_mean_field_network_has_no_limit_and_says_so():
-    state = State(Covariance.of_equal(jnp.ones(2)), jnp.zeros(2), 3)
+    state = State(Covariance(jnp.ones(2), jnp.ones(2), jnp.zeros(2), 2 * jnp.ones(2)), jnp.zeros(2), 3)
     with pytest.raises(ValueError, match="mean_field network has no NNGP or NTK limit"):
-        mlp(depth=1, width=4, parameterization="mean_field").propagate(state)
+        jax.eval_shape(mlp(depth=1, width=4, parameterization="mean_field").propagate, state)

@@ -35,7 +35,9 @@ def test_affine_keeps_small_angles(dtype, flip, shift):
     eps = np.finfo(dtype).eps
     with mp.workdps(50):
         for i in range(before.left.size):
-            left, right, small = (mp.mpf(float(v[i])) for v in (before.left, before.right, (before.above if flip else before.below)))
+            left, right, small = (
+                mp.mpf(float(v[i])) for v in (before.left, before.right, (before.above if flip else before.below))
+            )
             # The pair that (left, right, the small one) describe exactly; the large one follows.
             cross = mp.sqrt(left * right) - small
             cross = -cross if flip else cross
@@ -77,7 +79,8 @@ def test_moments_beyond_cauchy_schwarz_by_rounding_give_no_angle(dtype):
     read = readings(pair)
     atol = 4 * np.sqrt(np.finfo(dtype).eps)
     np.testing.assert_allclose(read["angle"], [0] * 3 + [np.pi] * 3, rtol=0, atol=atol)
-    assert (read["below"] >= 0).all() and (read["above"] >= 0).all()
+    assert (read["below"] >= 0).all()
+    assert (read["above"] >= 0).all()
 
 
 def test_derivatives_of_affine_at_equal_opposite_and_zero_pairs():

@@ -110,9 +110,12 @@ def test_the_reference_itself(reference):
 
     def moment(i: int) -> float:
         rho, s = (above[i] - below[i]) / 2, np.sqrt(below[i] * above[i])
-        inner = lambda u: s * (lambda z: z * ndtr(z) + density(z))((k[i] + rho * u) / s)
-        value, _ = scipy.integrate.quad(lambda u: (u + h[i]) * inner(u) * density(u), -h[i], 12, epsabs=1e-15, epsrel=1e-13, limit=400)
-        return value
+
+        def integrand(u: float) -> float:
+            z = (k[i] + rho * u) / s  # E[(V + k)₊ | U = u] = s·(zΦ(z) + φ(z))
+            return (u + h[i]) * s * (z * ndtr(z) + density(z)) * density(u)
+
+        return scipy.integrate.quad(integrand, -h[i], 12, epsabs=1e-15, epsrel=1e-13, limit=400)[0]
 
     some = np.flatnonzero(np.minimum(below, above) > 1e-2)[::7]
     np.testing.assert_allclose(reference[1][some], [moment(i) for i in some], rtol=0, atol=2e-13)

@@ -42,7 +42,7 @@ def test_functions_at_degree_2000():
                 exact = checked[k] / mp.sqrt(mp.factorial(k)) * mp.exp(-(value**2) / 4)
                 assert abs(computed[k, column] - float(exact)) < 2e-14, (k, x[column])
     assert hermite_functions(0, np.array(x)).shape == (1, len(x))
-    np.testing.assert_allclose(hermite_functions(0, np.array(x))[0], np.exp(-np.array(x) ** 2 / 4))
+    np.testing.assert_allclose(hermite_functions(0, np.array(x))[0], np.exp(-(np.array(x) ** 2) / 4))
 
 
 def test_quadrature_is_exact_for_smooth_functions():

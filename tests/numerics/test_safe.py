@@ -13,7 +13,8 @@ def values_and_slopes(function, *arguments):
     every = tuple(range(len(arguments)))
     both = jax.jit(lambda *a: (function(*a), jax.vmap(jax.grad(function, argnums=every))(*a)))
     values, slopes = both(*(jnp.asarray(a) for a in arguments))
-    assert values.dtype == arguments[0].dtype and all(s.dtype == values.dtype for s in slopes)
+    assert values.dtype == arguments[0].dtype
+    assert all(s.dtype == values.dtype for s in slopes)
     return np.asarray(values), [np.asarray(s) for s in slopes]
 
 
@@ -52,7 +53,9 @@ def test_angle_is_relatively_accurate_at_both_ends(dtype):
     below, above = (2 * np.sin(halves) ** 2).astype(dtype), (2 * np.cos(halves) ** 2).astype(dtype)
     with mp.workdps(40):
         exact = [float(2 * mp.atan2(mp.sqrt(float(b)), mp.sqrt(float(a)))) for b, a in zip(below, above, strict=True)]
-        supplement = [float(2 * mp.atan2(mp.sqrt(float(a)), mp.sqrt(float(b)))) for b, a in zip(below, above, strict=True)]
+        supplement = [
+            float(2 * mp.atan2(mp.sqrt(float(a)), mp.sqrt(float(b)))) for b, a in zip(below, above, strict=True)
+        ]
     computed = jax.jit(lambda b, a: (angle(b, a), angle(a, b)))(below, above)
     assert computed[0].dtype == dtype
     np.testing.assert_allclose(computed[0], exact, rtol=4 * np.finfo(dtype).eps)
@@ -74,7 +77,8 @@ def test_sin_minus_theta_cos_keeps_its_digits(dtype):
     small, eps = (-12 if dtype == np.float32 else -60), np.finfo(dtype).eps
     theta = np.concatenate([[0.0], np.logspace(small, 0, 60), [0.999, 1.001], np.linspace(1.1, 3.1, 30)]).astype(dtype)
     values, (slopes,) = values_and_slopes(sin_minus_theta_cos, theta)
-    assert values[0] == 0 and slopes[0] == 0
+    assert values[0] == 0
+    assert slopes[0] == 0
     with mp.workdps(200):
         for t, value, slope in zip(theta[1:].tolist(), values[1:].tolist(), slopes[1:].tolist(), strict=True):
             t = mp.mpf(t)

@@ -43,7 +43,7 @@ def test_unknown_moments_raise_and_say_what_to_do():
     task = tasks.function(target, 2)
     assert task(jnp.ones((1, 2))).shape == (1,)
     for moment in ("mean", "variance"):
-        with pytest.raises(ValueError, match="not known: give .*variance=.* or key="):
+        with pytest.raises(ValueError, match=r"not known: give .*variance=.* or key="):
             getattr(task, moment)
 
 

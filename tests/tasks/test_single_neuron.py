@@ -18,7 +18,8 @@ def test_values_are_the_neurons(dtype):
     task = tasks.single_neuron(3, norm=2.0, bias=-0.5, direction=jnp.asarray(w))
     X = np.random.default_rng(0).normal(size=(7, 3)).astype(dtype)
     values = task(jnp.asarray(X))
-    assert values.dtype == dtype and values.shape == (7,)
+    assert values.dtype == dtype
+    assert values.shape == (7,)
     np.testing.assert_allclose(values, np.maximum(2 * X @ w / 5 - 0.5, 0), atol=20 * np.finfo(dtype).eps)
     np.testing.assert_allclose(task.weight, 2 * w / 5, rtol=1e-15)
     assert task.d == 3
@@ -57,7 +58,8 @@ def test_relu_moments_in_closed_form(norm, bias):
 def test_moments_by_monte_carlo(activation, monte_carlo):
     task = tasks.single_neuron(4, norm=1.5, bias=-0.4, activation=activation, key=KEY)
     X, y = task.sample(jax.random.key(1), 100_000)
-    assert X.shape == (100_000, 4) and y.shape == (100_000,)
+    assert X.shape == (100_000, 4)
+    assert y.shape == (100_000,)
     np.testing.assert_array_equal(y, task(X))
     y = np.asarray(y)
     monte_carlo(y, task.mean, resolution=0.01, scale=math.sqrt(task.variance))
@@ -96,7 +98,11 @@ TASK = tasks.single_neuron(3)
         (lambda: tasks.single_neuron(3, bias=np.inf), ValueError, "bias"),
         (lambda: tasks.single_neuron(3, bias="low"), TypeError, "bias"),
         (lambda: tasks.single_neuron(3, activation="relu"), TypeError, "activation"),
-        (lambda: tasks.single_neuron(3, direction=jnp.ones(4)), ValueError, r"direction must have shape \[3\], got \[4\]"),
+        (
+            lambda: tasks.single_neuron(3, direction=jnp.ones(4)),
+            ValueError,
+            r"direction must have shape \[3\], got \[4\]",
+        ),
         (lambda: tasks.single_neuron(3, direction=jnp.zeros(3)), ValueError, "direction must be finite and not zero"),
         (lambda: tasks.single_neuron(3, direction=jnp.array([1, jnp.nan, 0])), ValueError, "direction must be finite"),
         (lambda: tasks.single_neuron(3, direction=jnp.ones(3, int)), TypeError, "direction must have a floating dtype"),

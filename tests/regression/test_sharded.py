@@ -1,0 +1,36 @@
+"""Data sharded by rows over several devices give the Gram matrix and the fit of one device."""
+
+import os
+import subprocess
+import sys
+
+PROGRAM = """
+import jax
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+
+import rfjax as rf
+
+jax.config.update("jax_enable_x64", True)
+assert jax.device_count() == 4
+rng = np.random.default_rng(0)
+X, Z, y = rng.normal(size=(16, 3)), rng.normal(size=(5, 3)), rng.normal(size=16)
+mesh = jax.make_mesh((4,), ("rows",), axis_types=(jax.sharding.AxisType.Auto,))
+rows = NamedSharding(mesh, PartitionSpec("rows"))
+spread, targets = jax.device_put(X, rows), jax.device_put(y, rows)
+k = rf.ntk(rf.mlp(depth=1, width=8))
+assert len(k(spread).sharding.device_set) == 4
+np.testing.assert_allclose(k(spread), k(X), rtol=0, atol=1e-13)
+one, four = (rf.ridge_regression(k, points, values, ridge=0.1) for points, values in ((X, y), (spread, targets)))
+np.testing.assert_allclose(four.coefficients, one.coefficients, rtol=0, atol=1e-11)
+np.testing.assert_allclose(four(Z), one(Z), rtol=0, atol=1e-11)
+print("same")
+"""
+
+
+def test_four_devices_are_as_one():
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
+    environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "same"
