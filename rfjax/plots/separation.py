@@ -26,7 +26,7 @@ STYLES = {  # view -> label, colour, marker
 }
 _FLOOR = 1e-16
 _BREAK = 3e-3  # between the upper panels, where fixed features live, and the lower, of another scale
-_APART = {"nngp": 0.62, "ntk": 0.79, "linearized": 1.27, "network random": 1.62, "network zero": 1.62}
+_APART = {"ntk": 1.25, "linearized": 1.5, "network random": 1.9, "network zero": 1.9}
 
 
 def figures(rows: Sequence[Row], curves: Mapping[int, tuple[list[float], list[float]]]) -> dict[str, bytes]:

@@ -9,7 +9,6 @@ import optax
 import pytest
 
 import rfjax as rf
-from rfjax.training.loop import descend
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(12, 3)), RNG.normal(size=12)
@@ -102,7 +101,7 @@ def test_progress_is_reported_at_every_record():
     assert sorted(calls) == [(0, 10), (4, 10), (8, 10), (10, 10)]
 
 
-def test_a_bar_is_shown_when_asked_for(capsys):
+def test_a_bar_is_shown_when_asked_for():
     run = train(record=5, progress=True)
     np.testing.assert_array_equal(run.history.steps, [0, 5, 10])
 
@@ -115,15 +114,13 @@ def test_the_same_training_compiles_once():
         traces += 1
         return ((predictions - y) ** 2).mean()
 
-    optimizer = optax.adam(0.1)
+    optimizer = optax.sgd(0.1, momentum=0.9)
     rf.train(linear, (X, Y), optimizer=optimizer, steps=10, params=W, loss=counted, record=5)
-    once, size = traces, descend._cached._cache_size() if hasattr(descend, "_cached") else None
+    once = traces
     assert once > 0
     for data, params, steps in (((2 * X, Y), W, 10), ((X, -Y), 3 * W, 20)):  # other values, and other steps as often
         rf.train(linear, data, optimizer=optimizer, steps=steps, params=params, loss=counted, record=steps // 2)
     assert traces == once
-    if size is not None:
-        assert descend._cached._cache_size() == size
 
 
 def test_good_runs_do_not_warn():

@@ -117,27 +117,19 @@ def test_a_neuron_learns_from_samples_what_fixed_features_cannot():
     assert int(run.steps) < 4000
     assert risk[-1] <= 1e-12 * task.variance < risk[-2]
     np.testing.assert_array_equal(run.history.steps, np.arange(0, int(run.steps) + 1, 100))
-    assert float(rf.population_risk(run, task).value) == pytest.approx(float(risk[-1]), abs=1e-15)
     assert float(rf.theory.risk_lower_bound(task, 600)) > 0.1
-    # Without a target it goes on, and a rate of 0 as target is never reached before the floor.
+    # Without a target it goes on, and the way there is the same.
     full = rf.train(NEURON, (X, task(X)), **settings)
     assert int(full.steps) == 4000
     np.testing.assert_allclose(full.history.risk[: len(risk)], risk, rtol=0, atol=1e-15)
 
 
-def test_runs_of_several_seeds_have_a_risk_each():
-    task = rf.tasks.single_neuron(5, bias=-1.0)
-    X = RNG.normal(size=(50, 5))
-    net = rf.mlp(depth=1, width=16, b_std=0.4)
-    keys = jax.random.split(KEY, 2)
-    run = rf.train(net, (X, task(X)), optimizer=optax.sgd(0.1), steps=20, key=keys, task=task, record=20)
-    risk = rf.population_risk(run, task)
-    assert risk.value.shape == (2,)
-    np.testing.assert_allclose(risk.value, run.history.risk[:, -1], rtol=1e-10)
-    points = RNG.normal(size=(200_000, 5))
-    errors = (np.asarray(run(points)) - np.asarray(task(points))) ** 2
-    sigmas = (np.asarray(risk.value) - errors.mean(1)) / (errors.std(1) / errors.shape[1] ** 0.5)
-    assert (np.abs(sigmas) < 4.5).all()
+def test_runs_of_several_seeds_have_a_risk_each(descents):
+    run = descents[-1.0]
+    risk = rf.population_risk(run, TASK)
+    assert risk.value.shape == (3,)
+    recorded = np.asarray(run.history.risk)[np.arange(3), np.asarray(run.steps)]
+    np.testing.assert_allclose(risk.value, recorded, rtol=0, atol=1e-14)
 
 
 def test_sampled_risks_of_several_seeds():
