@@ -10,6 +10,7 @@ from rfjax.networks import Activation, Dense, Serial, is_network, mlp
 
 X = np.random.default_rng(0).normal(size=(6, 3))
 KEY = jax.random.key(0)
+apply = jax.jit(lambda net, params, X: net.apply(params, X))
 
 
 def shapes(net, key, in_dim) -> list[dict[str, tuple[int, ...]]]:
@@ -70,7 +71,7 @@ def test_a_dense_layer_is_its_formula(parameterization, b_std):
         "standard": X @ W.T + b,
         "mean_field": 1.3 / 3 * X @ W.T + b_std * b,
     }[parameterization]
-    np.testing.assert_allclose(layer.apply(params, jnp.asarray(X)), expected, rtol=1e-13)
+    np.testing.assert_allclose(apply(layer, params, X), expected, rtol=1e-13)
     assert layer.has_bias == (b_std != 0) == ("bias" in params)
 
 
@@ -82,18 +83,18 @@ def test_standard_parameters_are_the_ntk_ones_times_the_stds():
 
 def test_a_network_is_its_layers_in_a_row(dtype):
     net = mlp(depth=2, width=3, activation=activations.leaky_relu(0.1), w_std=1.2, b_std=0.3, out=3)
-    params = jax.tree.map(lambda leaf: leaf.astype(dtype), net.init(KEY, 3))
+    params = jax.tree.map(lambda leaf: np.asarray(leaf, dtype), net.init(KEY, 3))
     first, second, last = ({k: np.asarray(v, float) for k, v in params[i].items()} for i in (0, 2, 4))
     h = 1.2 / np.sqrt(3) * X.astype(dtype) @ first["weight"].T + 0.3 * first["bias"]
     h = np.maximum(h, 0.1 * h)
     h = 1.2 / np.sqrt(3) * h @ second["weight"].T + 0.3 * second["bias"]
     h = np.maximum(h, 0.1 * h)
     expected = 1.2 / np.sqrt(3) * h @ last["weight"].T + 0.3 * last["bias"]
-    computed = net.apply(params, jnp.asarray(X, dtype))
+    computed = apply(net, params, X.astype(dtype))
     assert computed.dtype == dtype
     assert computed.shape == (6, 3)
     np.testing.assert_allclose(computed, expected, rtol=0, atol=30 * np.finfo(dtype).eps)
-    np.testing.assert_allclose(net.hidden(params, jnp.asarray(X, dtype)), h, rtol=0, atol=30 * np.finfo(dtype).eps)
+    np.testing.assert_allclose(jax.jit(net.hidden)(params, X.astype(dtype)), h, rtol=0, atol=30 * np.finfo(dtype).eps)
 
 
 def test_last_layer_features_and_their_gradient():
@@ -113,18 +114,16 @@ def test_zero_output_is_the_zero_function_with_its_hidden_layers_kept():
     net = mlp(depth=1, width=3, b_std=0.3, out=3)
     params = net.init(KEY, 3)
     start = net.zero_output(params)
-    np.testing.assert_array_equal(net.apply(start, jnp.asarray(X)), 0)
+    np.testing.assert_array_equal(apply(net, start, X), 0)
     np.testing.assert_array_equal(start[0]["weight"], params[0]["weight"])
-    assert np.any(np.asarray(net.apply(params, jnp.asarray(X))) != 0)
+    assert np.any(np.asarray(apply(net, params, X)) != 0)
 
 
 def test_mean_field_averages_only_the_last_layer():
     # The same weights: mean-field divides by the width where the NTK parameterisation divides by its root.
     ntk, mean_field = (mlp(depth=2, width=3, out=3, parameterization=p) for p in ("ntk", "mean_field"))
     params = ntk.init(KEY, 3)
-    np.testing.assert_allclose(
-        mean_field.apply(params, jnp.asarray(X)), ntk.apply(params, jnp.asarray(X)) / np.sqrt(3), rtol=1e-13
-    )
+    np.testing.assert_allclose(apply(mean_field, params, X), apply(ntk, params, X) / np.sqrt(3), rtol=1e-13)
 
 
 def test_networks_nest_and_a_function_is_an_activation():
@@ -133,7 +132,7 @@ def test_networks_nest_and_a_function_is_an_activation():
     params = net.init(KEY, 3)
     hidden = np.tanh(X @ np.asarray(params[0][0]["weight"]).T / np.sqrt(3) + 0.1 * np.asarray(params[0][0]["bias"]))
     expected = hidden @ np.asarray(params[1]["weight"]).T / np.sqrt(3)
-    np.testing.assert_allclose(net.apply(params, jnp.asarray(X)), expected, rtol=1e-13)
+    np.testing.assert_allclose(apply(net, params, X), expected, rtol=1e-13)
     assert is_network(net)
     assert is_network(Dense(1))
     assert not is_network(np.tanh)
