@@ -4,7 +4,9 @@ The suite runs with float64 switched on, so that float64 data can be tested at a
 arrays, which the library must then compute in float32.
 """
 
+import importlib.metadata
 import json
+import os
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +14,12 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+
+# Compilation is nearly all that the tests cost: have XLA do less of it, before it starts.  A user's own flags come first.
+_FLAGS = "--xla_backend_optimization_level=0"
+if importlib.metadata.version("jaxlib").startswith("0.10."):  # XLA stops at a flag that it does not know
+    _FLAGS += " --xla_cpu_use_fusion_emitters=false"
+os.environ.setdefault("XLA_FLAGS", _FLAGS)
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")

@@ -21,6 +21,8 @@ class Kernel(eqx.Module):
     multiply: `2.0 * k1 + k2 * k3`.  A subclass gives one hook, `_evaluate`, which serves Gram matrices and diagonals.
     """
 
+    __array_ufunc__ = None  # so that a NumPy scalar times a kernel is a kernel
+
     @abc.abstractmethod
     def _evaluate(self, pairs: Pairs) -> Float[Array, "..."]:
         """The kernel's values on `pairs`, in their layout: [n, m] or [n]."""
