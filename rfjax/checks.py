@@ -32,8 +32,11 @@ def floating(name: str, value: Any) -> Array:
 
 
 def _values(name: str, value: Array) -> None:
-    if not is_traced(value) and not bool(jnp.isfinite(value).all()):
-        bad = int((~jnp.isfinite(value)).sum())
+    if is_traced(value):
+        return
+    with jax.ensure_compile_time_eval():  # a known array inside a compiled function has known values
+        bad = int(value.size) - int(jnp.isfinite(value).sum())
+    if bad:
         raise ValueError(f"{name} must be finite, got {bad} NaN or inf among {value.size} entries")
 
 
@@ -81,7 +84,10 @@ def number(name: str, value: Any, *, above: float = -np.inf, least: float = -np.
     """A real scalar with above < value and least <= value <= most; a tracer or scalar array passes unchecked."""
     if is_traced(value):
         return value
-    if isinstance(value, (bool, str)) or np.ndim(value) != 0 or not np.isreal(value):
+    if isinstance(value, np.generic):
+        value = value.item()  # a Python number does not widen float32
+    array = isinstance(value, jax.Array) and value.ndim == 0 and not jnp.iscomplexobj(value)
+    if isinstance(value, bool) or not (array or isinstance(value, (int, float))):
         raise TypeError(f"{name} must be a real number, got {value!r}")
     if not np.isfinite(value) or not (above < value and least <= value <= most):
         bounds = [f"> {above}"] * (above > -np.inf) + [f">= {least}"] * (least > -np.inf)

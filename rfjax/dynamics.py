@@ -9,7 +9,7 @@ from rfjax import checks
 from rfjax.features import FeatureMap
 from rfjax.kernels import Kernel
 from rfjax.numerics import matmul
-from rfjax.regression import Start, as_start, with_start
+from rfjax.regression import Start, as_start, start_values, with_start
 
 
 class GradientFlow(eqx.Module):
@@ -80,7 +80,7 @@ def gradient_flow(
     X = checks.points("X", X, columns=model.in_dim if isinstance(model, FeatureMap) else None)
     y = checks.targets("y", y, rows=X.shape[0])
     start = as_start(start)
-    residual = y if start is None else y - checks.outputs("start", start(X), like=y.shape)
+    residual = y if start is None else y - start_values(start, X, y.shape)
     K = kernel(X)
     if K.shape[0] != X.shape[0]:
         raise ValueError(f"the Gram matrix has {K.shape[0]} rows for {X.shape[0]} points: use outputs='mean'")

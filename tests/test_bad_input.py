@@ -19,6 +19,7 @@ PHI = rf.features.Neurons(jnp.asarray(RNG.normal(size=(4, 3))), None, rf.activat
 NET = rf.neuron()
 PARAMS = {"weight": jnp.asarray(RNG.normal(size=3)), "bias": jnp.asarray(0.0)}
 TASK = rf.tasks.single_neuron(3, bias=-1.0)
+NO_KEYS = jax.random.split(KEY, 0)
 OTHER_TASK = rf.tasks.single_neuron(4)
 NO_ROWS, NO_COLUMNS, NO_OUTPUTS, SCALAR = jnp.ones((0, 3)), jnp.ones((6, 0)), jnp.ones((6, 0)), jnp.ones(())
 SGD = optax.sgd(0.1)
@@ -96,6 +97,7 @@ STATIC = {
     "train no key for a stream": (lambda: train(data=TASK, batch_size=2), ValueError, "key is required"),
     "train key": (lambda: train(key=0), TypeError, "key must be a JAX random key"),
     "train keys": (lambda: train(key=jax.random.split(KEY, (2, 2))), ValueError, "key must be one key or a vector"),
+    "train no keys": (lambda: train(key=NO_KEYS), ValueError, "key"),
     "train no init": (lambda: train(params=None, key=KEY), ValueError, "params= is required: a plain function"),
     "train params": (lambda: train(params=np.ones(3, int)), TypeError, "every parameter must have a floating dtype"),
     "train seeds": (lambda: train(key=jax.random.split(KEY, 2)), ValueError, "with 2 seeds every parameter must have"),
@@ -224,6 +226,8 @@ DATA = {
     "ridge full kernel": (lambda: ridge(full_kernel()), "outputs='mean'"),
     "train X": (lambda: train(data=(NAN, Y)), "X must be finite"),
     "train y": (lambda: train(data=(X, INF)), "y must be finite"),
+    "run columns": (lambda: train(record=3)(X[:, :2]), "X must have 3 columns"),
+    "run X": (lambda: train(record=3)(NAN), "X must be finite"),
     "risk outputs": (
         lambda: rf.population_risk(lambda X: X, TASK, key=KEY, samples=9),
         "predictor must return one value a point",

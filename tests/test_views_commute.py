@@ -53,7 +53,7 @@ def test_finite_kernels_go_to_their_limits_as_the_root_of_the_width(depth, monte
         def both(p, X, Z):
             return rf.random_features(net, params=p).kernel(X, Z), rf.empirical_ntk(net, p)(X, Z)
 
-        return jax.jit(jax.vmap(both, (0, None, None)))(draw(net, 150), X, Z)
+        return jax.jit(jax.vmap(both, (0, None, None)))(draw(net, 150 if depth == 1 else 80), X, Z)
 
     for limit, *grams in zip(limits, *map(finite, nets), strict=True):
         if depth == 1:  # the mean over weights is the limit itself, at any width; deeper it is off by O(1/width)

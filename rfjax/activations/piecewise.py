@@ -120,7 +120,8 @@ def _abs_moments_jvp(primals, tangents):
     r = (below + above) / 2
     sine = jnp.where(r > 0, safe_sqrt(below) * safe_sqrt(above) / jnp.where(r > 0, r, 1), 0)
     dr, dc = (dabove + dbelow) / 2, (dabove - dbelow) / 2
-    dcross = (2 / math.pi) * sine * dr + (1 - 2 * angle(below, above) / math.pi) * dc
+    slope = jnp.where(r > 0, 1 - 2 * angle(below, above) / math.pi, 0)  # at the origin its mean over directions
+    dcross = (2 / math.pi) * sine * dr + slope * dc
     return _abs_moments(below, above), (dr - dcross, dr + dcross)
 
 

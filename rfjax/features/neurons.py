@@ -119,6 +119,7 @@ def random_neurons(
     checks.choice("weights", weights, WEIGHTS)
     if not isinstance(bias, Law):
         raise TypeError(f"bias must be a law (Zero(), Constant(c), Normal(std), Uniform(low, high)), got {bias!r}")
+    sigma = from_function(activation)
     weight_key, bias_key = jax.random.split(checks.prng_key("key", key))
     w = draw_weights(weights, weight_key, count, in_dim)
-    return Neurons(w, bias.draw(bias_key, count), from_function(activation), count**-0.5)
+    return Neurons(w, bias.draw(bias_key, count), sigma, count**-0.5)

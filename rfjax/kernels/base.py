@@ -35,7 +35,7 @@ class Kernel(eqx.Module):
         """
         X = checks.points("X", X)
         if Y is None:
-            return _self_gram(self, X)
+            return _symmetric(*_self_gram(self, X))
         return _cross_gram(self, X, checks.points("Y", Y, columns=X.shape[1]))
 
     @final
@@ -61,10 +61,14 @@ class Kernel(eqx.Module):
 
 
 @jax.jit
-def _self_gram(kernel: Kernel, X: Float[Array, "n d"]) -> Float[Array, "n n"]:
-    full = kernel._evaluate(CrossPairs(X, X, symmetric=True))
-    exact = kernel._evaluate(DiagonalPairs(X))
-    return jnp.where(jnp.eye(full.shape[0], dtype=bool), exact[:, None], (full + full.T) / 2)
+def _self_gram(kernel: Kernel, X: Float[Array, "n d"]) -> tuple[Float[Array, "n n"], Float[Array, " n"]]:
+    return kernel._evaluate(CrossPairs(X, X, symmetric=True)), kernel._evaluate(DiagonalPairs(X))
+
+
+@jax.jit
+def _symmetric(full: Float[Array, "n n"], diagonal: Float[Array, " n"]) -> Float[Array, "n n"]:
+    # A program of its own: inside `_self_gram` the two halves may be computed in two orders of rounding.
+    return jnp.where(jnp.eye(full.shape[0], dtype=bool), diagonal[:, None], (full + full.T) / 2)
 
 
 @jax.jit

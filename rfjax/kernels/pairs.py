@@ -60,14 +60,13 @@ class CrossPairs(Pairs):
     @cached_property
     def covariance(self) -> Covariance:
         a, b, below, above = _angles(self.X, self.Y, self.symmetric, NEAR_ANGLE)
-        scale = a * b / self.columns
-        return Covariance(a**2 / self.columns, b**2 / self.columns, scale * below, scale * above)
+        return Covariance(*(v / self.columns for v in (a**2, b**2, below, above)))
 
     @cached_property
     def squared_distance(self) -> Float[Array, "n m"]:
         centre = lax.stop_gradient(jnp.mean(self.Y, axis=0))  # distances do not change, and what cancels shrinks
         a, b, below, _ = _angles(self.X - centre, self.Y - centre, self.symmetric, NEAR_DISTANCE)
-        return (a - b) ** 2 + 2 * a * b * below
+        return (a - b) ** 2 + 2 * below
 
     def inner(self, features: Features) -> Float[Array, "n m"]:
         left = features(self.X)
@@ -102,7 +101,7 @@ class DiagonalPairs(Pairs):
 def _angles(
     X: Float[Array, "n d"], Y: Float[Array, "m d"], symmetric: bool, near: float
 ) -> tuple[Float[Array, "n 1"], Float[Array, "1 m"], Float[Array, "n m"], Float[Array, "n m"]]:
-    """Norms of X and Y, and 1 − cos θ and 1 + cos θ for every pair."""
+    """Norms a of X and b of Y, and ab(1 − cos θ) and ab(1 + cos θ) for every pair."""
     a, b = norm(X), norm(Y)
     x, y = safe_divide(X, a[:, None]), safe_divide(Y, b[:, None])
     cosine = jnp.clip(gram(x, y), -1, 1)
@@ -114,7 +113,11 @@ def _angles(
     below, above = lax.cond(jnp.any(close), lambda: _by_difference(x, y, below, above, close), lambda: (below, above))
     if symmetric:
         below, above = jnp.where(diagonal, 0, below), jnp.where(diagonal, 2, above)
-    return a[:, None], b[None, :], below, above
+    a, b = a[:, None], b[None, :]
+    zero = (a == 0) | (b == 0)
+    # At a zero row ⟨x, y⟩ = 0 has the derivative y, which lengths and angles cannot carry.
+    lost = lax.cond(jnp.any(zero), lambda: jnp.where(zero, gram(X, Y), 0), lambda: jnp.zeros_like(cosine))
+    return a, b, a * b * below - lost, a * b * above + lost
 
 
 def _by_difference(

@@ -1,7 +1,17 @@
 """Regression: `rf.ridge_regression(kernel_or_features, X, y, ridge=...)` returns a fit to call on new points."""
 
 from rfjax.regression.cholesky import solve
-from rfjax.regression.fit import FeatureFit, KernelFit, Start, Stats, as_start, with_start
+from rfjax.regression.fit import FeatureFit, KernelFit, Start, Stats, as_start, start_values, with_start
 from rfjax.regression.ridge import ridge_regression
 
-__all__ = ["FeatureFit", "KernelFit", "Start", "Stats", "as_start", "ridge_regression", "solve", "with_start"]
+__all__ = [
+    "FeatureFit",
+    "KernelFit",
+    "Start",
+    "Stats",
+    "as_start",
+    "ridge_regression",
+    "solve",
+    "start_values",
+    "with_start",
+]

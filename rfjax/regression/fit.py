@@ -65,6 +65,11 @@ def with_start(values: Float[Array, "m ..."], start: Start | None, X: Float[Arra
     return values if start is None else values + checks.outputs("start", start(X), like=values.shape)
 
 
+def start_values(start: Start, X: Float[Array, "n d"], shape: tuple[int, ...]) -> Float[Array, "n ..."]:
+    """start(X) in the shape of y.  Raises ValueError when it has another shape, NaN or inf."""
+    return checks.targets("start", checks.outputs("start", start(X), like=shape), rows=shape[0])
+
+
 def as_start(start: Any) -> Start | None:
     """`start` as a pytree to be called with X.  Raises TypeError unless it is a function or None."""
     if start is None or (isinstance(start, (eqx.Module, jax.tree_util.Partial)) and callable(start)):

@@ -9,7 +9,7 @@ from rfjax.features import FeatureMap
 from rfjax.kernels import Kernel
 from rfjax.numerics import gram, matmul
 from rfjax.regression.cholesky import solve
-from rfjax.regression.fit import FeatureFit, KernelFit, Start, Stats, as_start
+from rfjax.regression.fit import FeatureFit, KernelFit, Start, Stats, as_start, start_values
 
 SOLVERS = ("auto", "cholesky")
 
@@ -44,7 +44,7 @@ def ridge_regression(
     X = checks.points("X", X, columns=columns)
     y = checks.targets("y", y, rows=X.shape[0])
     start = as_start(start)
-    residual = y if start is None else y - checks.outputs("start", start(X), like=y.shape)
+    residual = y if start is None else y - start_values(start, X, y.shape)
     if isinstance(model, Kernel):
         return _fit_kernel(model, X, residual, ridge, start, throw)
     return _fit_features(model, X, residual, ridge, start, throw)

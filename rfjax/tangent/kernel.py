@@ -39,7 +39,7 @@ class EmpiricalNTK(Kernel):
         return pairs.matrix(self._gram)
 
     def _gram(self, X: Float[Array, "n d"], Y: Float[Array, "m d"]) -> Float[Array, "..."]:
-        params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf, X)), self.params)
+        params = jax.tree.map(lambda leaf: jnp.asarray(leaf, X.dtype), self.params)
         layers = flatten(self.net, params) if isinstance(self.net, Layer) else None
         if layers is not None:
             return (mean_kernel if self.outputs == "mean" else full_kernel)(layers, X, Y)

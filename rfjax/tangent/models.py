@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from rfjax import checks
 from rfjax.features import FeatureMap
 from rfjax.networks import Function, Params
 from rfjax.tangent.jacobian import jacobian
@@ -19,7 +20,7 @@ class TangentFeatures(FeatureMap):
     params: Params
 
     def _features(self, X: Float[Array, "n d"]) -> Float[Array, "n p"]:
-        params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf, X)), self.params)
+        params = jax.tree.map(lambda leaf: jnp.asarray(leaf, X.dtype), self.params)
         J = jacobian(self.function, params, X)
         return J.reshape(J.shape[0], -1) / J.shape[1] ** 0.5
 
@@ -43,6 +44,10 @@ class Linearized(eqx.Module):
         wanted: Any = jax.tree.structure(self.params)
         if wanted != jax.tree.structure(new_params):
             raise ValueError("new_params must have the structure of the parameters that the model was linearised at")
+        for new, old in zip(jax.tree.leaves(new_params), jax.tree.leaves(self.params), strict=True):
+            if jnp.shape(new) != jnp.shape(old):
+                raise ValueError(f"new_params must have the model's shapes: got {jnp.shape(new)} for {jnp.shape(old)}")
+        X = checks.points("X", X)
         step = jax.tree.map(lambda new, old: new - old, new_params, self.params)
         value, change = jax.jvp(lambda p: self.function(p, X), (self.params,), (step,))
         return value + change

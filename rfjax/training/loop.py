@@ -94,7 +94,7 @@ def descend(
         )
         if loop.report is not None:
             jax.debug.callback(loop.report, end)
-        reached = measured[1] <= loop.limit
+        reached = measured[1] <= loop.limit.astype(measured[1].dtype)
         return _Carry(
             carry.index + 1,
             keep(active & finite, new_params, carry.params),

@@ -62,6 +62,12 @@ def train(
     batch_size, exact=True or target_risk where no exact risk exists.
     """
     steps = checks.count("steps", steps)
+    schedule = _schedule(record, steps)
+    if target_risk is not None:
+        checks.number("target_risk", target_risk, least=0.0)
+    for name, metric in (metrics or {}).items():
+        if not callable(metric):
+            raise TypeError(f"metrics must map names to functions of the parameters, got {metric!r} for {name!r}")
     if not isinstance(optimizer, optax.GradientTransformation):
         raise TypeError(f"optimizer must be an optax optimiser (optax.adam(1e-2)), got {type(optimizer).__name__}")
     function, settings = as_function(net), _Settings(data, batch_size, loss, exact, task)
@@ -69,22 +75,19 @@ def train(
         raise ValueError("key is required: initial parameters or batches are random (pass key=jax.random.key(seed))")
     keys = jax.random.key(0) if key is None else checks.prng_key("key", key, batched=True)
     seeds = keys.ndim == 1
-    params = _initial(net, params, keys, settings.columns)
+    params = _initial(net, params, keys, settings.columns, settings.dtype)
     one = jax.tree.map(lambda leaf: leaf[0], params) if seeds else params
     objective = settings.objective(function, net, one)
     risk = ExactRisk.of(net, settings.task, one)
-    if target_risk is not None:
-        checks.number("target_risk", target_risk, least=0.0)
-        if risk is None:
-            raise ValueError(
-                "target_risk needs an exact population risk: a (leaky) ReLU neuron as the task (data or task=) and one "
-                "hidden layer of such neurons as the model"
-            )
+    if target_risk is not None and risk is None:
+        raise ValueError(
+            "target_risk needs an exact population risk: a (leaky) ReLU neuron as the task (data or task=) and one "
+            "hidden layer of such neurons as the model"
+        )
     limit = jnp.asarray(-jnp.inf if target_risk is None else target_risk, float)
-    schedule = jnp.asarray(_schedule(record, steps))
     with reporter(progress, steps) as report:
         loop = Loop(objective, risk, limit, optimizer, tuple((metrics or {}).items()), report)
-        final, history, taken, diverged, written = descend(loop, params, keys, schedule)
+        final, history, taken, diverged, written = descend(loop, params, keys, jnp.asarray(schedule))
         if report is not None:
             jax.block_until_ready(final)
     run = Run(net if isinstance(net, Layer) else function, final, history, taken, diverged, settings.trailing, seeds)
@@ -112,6 +115,7 @@ class _Settings:
         self.batch_size = None if batch_size is None else checks.count("batch_size", batch_size)
         self.data, self.loss, self.exact = data, loss, exact
         self.task: Task | None = task
+        self.dtype: Any = jnp.zeros(()).dtype
         self.trailing: tuple[int, ...] = ()
         if not callable(loss):
             raise TypeError(f"loss must be a function of (predictions, y), got {type(loss).__name__}")
@@ -139,7 +143,7 @@ class _Settings:
             raise TypeError(f"data must be a pair (X, y) or a task, got {type(data).__name__}")
         X = checks.points("X", data[0], columns=None if task is None else task.d)
         y = checks.targets("y", data[1], rows=X.shape[0])
-        self.data, self.columns = (X, y), X.shape[1]
+        self.data, self.columns, self.dtype = (X, y), X.shape[1], X.dtype
         self.trailing = tuple(y.shape[1:])
         self.random = self.batch_size is not None
         if self.batch_size is not None and self.batch_size > X.shape[0]:
@@ -155,7 +159,7 @@ class _Settings:
                     "with one output and such an activation"
                 )
             return objective
-        probe = jax.ShapeDtypeStruct((2, self.columns), float)
+        probe = jax.ShapeDtypeStruct((2, self.columns), self.dtype)
         like = (2, *self.trailing)
         jax.eval_shape(lambda p, x: checks.outputs("net", outputs_2d(function, p, x), like=like), params, probe)
         if isinstance(self.data, Task):
@@ -164,8 +168,9 @@ class _Settings:
         return Samples(function, X, y, self.batch_size, self.loss)
 
 
-def _initial(net: Any, params: Params | None, keys: PRNGKeyArray, columns: int) -> Params:
-    if params is None:
+def _initial(net: Any, params: Params | None, keys: PRNGKeyArray, columns: int, dtype: Any) -> Params:
+    drawn = params is None
+    if drawn:
         if not hasattr(net, "init"):
             raise ValueError("params= is required: a plain function f(params, X) has no init to draw them")
         params = (
@@ -174,6 +179,8 @@ def _initial(net: Any, params: Params | None, keys: PRNGKeyArray, columns: int) 
             else jax.vmap(lambda k: net.init(k, columns))(keys)
         )
     params = jax.tree.map(lambda leaf: checks.floating("every parameter", leaf), params)
+    if drawn:
+        params = jax.tree.map(lambda leaf: leaf.astype(dtype), params)
     for leaf in jax.tree.leaves(params):
         if keys.ndim and (leaf.ndim == 0 or leaf.shape[0] != keys.shape[0]):
             raise ValueError(f"with {keys.shape[0]} seeds every parameter must have a leading axis of that size")
@@ -186,6 +193,8 @@ def _schedule(record: int | Sequence[int] | None, steps: int) -> Int[np.ndarray,
         record = max(1, steps // RECORDS)
     if isinstance(record, (int, np.integer)):
         asked = np.arange(0, steps, checks.count("record", record))
+    elif not isinstance(record, Sequence | np.ndarray) or isinstance(record, str):
+        raise TypeError(f"record must be an integer or a sequence of steps, got {record!r}")
     else:
         asked = np.asarray([checks.count("record", value, least=0) for value in record], dtype=int)
         if asked.size and asked.max() > steps:

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import jax
 import numpy as np
 
 README = Path(__file__).parents[2] / "README.md"
@@ -15,7 +16,8 @@ def test_readme_code_runs_and_is_true():
     # Fewer samples and steps: the code is what is tested, not the figures that it makes.
     code = "\n".join(blocks).replace("key(0), 1000)", "key(0), 300)").replace("steps=2000", "steps=300")
     space: dict = {}
-    exec(compile(code, "README.md", "exec"), space)
+    with jax.numpy_dtype_promotion("standard"):  # as a reader has it; optax's schedules need it
+        exec(compile(code, "README.md", "exec"), space)
     rf, task, X, params, net = (space[name] for name in ("rf", "task", "X", "params", "net"))
     assert space["risk"].stderr == 0.0
     assert float(rf.population_risk(space["neuron"], task).relative) < 0.05

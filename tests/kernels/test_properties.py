@@ -6,6 +6,7 @@ A new kernel is tested by being registered in KERNELS.  Every test keeps to one 
 import hypothesis
 import hypothesis.extra.numpy
 import hypothesis.strategies as st
+import jax
 import numpy as np
 import pytest
 
@@ -51,6 +52,16 @@ def test_gram_matrices(name):
         assert np.linalg.eigvalsh(gram).min() >= -1e-14 * diagonal.sum()
 
     holds()
+
+
+def test_gram_matrices_are_symmetric_inside_a_larger_program():
+    # There the compiler may compute the two halves in two orders of rounding.
+    rng = np.random.default_rng(0)
+    gram = jax.jit(lambda k, X: 2 * k(X))
+    for _ in range(20):
+        X = rng.integers(-2, 3, size=(N, D)).astype(np.float64)
+        computed = np.asarray(gram(KERNELS["erf nngp, bias"], X))
+        np.testing.assert_array_equal(computed, computed.T)
 
 
 @pytest.mark.parametrize("name", ["relu ntk, depth 2", "sum and product"])

@@ -77,6 +77,14 @@ class _Negative(rf.Kernel):
         return jnp.full_like(pairs.covariance.below, -100.0)
 
 
+def test_dead_features_name_a_ridge_too():
+    dead = rf.features.Neurons(WEIGHT, jnp.full(6, -1e3), rf.activations.relu)  # ΦᵀΦ = 0
+    with pytest.raises(ValueError, match="works") as error:
+        rf.ridge_regression(dead, X, Y, ridge=0.0)
+    named = float(re.search(r"ridge=(\S+) works", str(error.value)).group(1))
+    np.testing.assert_array_equal(rf.ridge_regression(dead, X, Y, ridge=named)(X), 0)
+
+
 def test_rounding_that_passes_for_definiteness_shows_in_the_residual():
     # Rank 4 among 12 points: whether the factorisation fails is a matter of rounding, and silence is not an answer.
     points = RNG.normal(size=(12, 3))

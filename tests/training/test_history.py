@@ -67,6 +67,12 @@ def test_metrics_are_functions_of_the_parameters():
     np.testing.assert_allclose(run.history.metrics["first"], firsts, rtol=1e-12)
 
 
+def test_metrics_may_count():
+    run = train(record=5, metrics={"positive": lambda w: (w > 0).sum()})
+    assert run.history.metrics["positive"].shape == (3,)
+    assert int(run.history.metrics["positive"][0]) == int((np.asarray(W) > 0).sum())
+
+
 def test_divergence_stops_warns_and_keeps_the_last_good_parameters():
     # Two seeds: one starts at the minimum, where it stays; one next to it, at a rate that is far too large.
     starts, keys = jnp.stack([jnp.zeros(3), W]), jax.random.split(KEY, 2)
