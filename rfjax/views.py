@@ -68,6 +68,8 @@ def random_features(
         params = net.init(checks.prng_key("key", key), in_dim)
     net._check(params)
     first = next(layer["weight"] for layer in params if "weight" in layer)
+    if in_dim is not None and in_dim != first.shape[1]:
+        raise ValueError(f"in_dim must be {first.shape[1]}, the columns that params are for, got {in_dim}")
     return NetworkFeatures(net, (*params[:-1], {}), first.shape[1])
 
 

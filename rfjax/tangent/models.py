@@ -48,6 +48,10 @@ class Linearized(eqx.Module):
             if jnp.shape(new) != jnp.shape(old):
                 raise ValueError(f"new_params must have the model's shapes: got {jnp.shape(new)} for {jnp.shape(old)}")
         X = checks.points("X", X)
-        step = jax.tree.map(lambda new, old: new - old, new_params, self.params)
-        value, change = jax.jvp(lambda p: self.function(p, X), (self.params,), (step,))
+        # dtype follows the input
+        new_params, base = (
+            jax.tree.map(lambda leaf: jnp.asarray(leaf, X.dtype), tree) for tree in (new_params, self.params)
+        )
+        step = jax.tree.map(lambda new, old: new - old, new_params, base)
+        value, change = jax.jvp(lambda p: self.function(p, X), (base,), (step,))
         return value + change

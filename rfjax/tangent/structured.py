@@ -16,6 +16,7 @@ from rfjax.numerics import gram
 def flatten(net: Layer, params: Params) -> list[tuple[Layer, Params]] | None:
     """The layers of a plain dense network with their parameters, or None when another kind of layer is in it."""
     if isinstance(net, Serial):
+        net._check(params)
         parts = [flatten(layer, own) for layer, own in zip(net.layers, params, strict=True)]
         return None if any(part is None for part in parts) else [pair for part in parts for pair in part or []]
     return [(net, params)] if isinstance(net, (Dense, Activation)) else None

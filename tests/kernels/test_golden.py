@@ -69,7 +69,9 @@ def test_float32_is_within_the_budget(computed):
     worst = {}
     for name, (_, single, scale) in computed["single"].items():
         worst[name] = (np.abs(single - computed["rounded"][name][1]) / scale).max()
-    assert {name: error for name, error in worst.items() if not error < 1e-5} == {}
+    # A sign after a sign turns an angle θ into one of √θ: at angles of 1e-7 it sees the rounding of normalised inputs.
+    budgets = dict.fromkeys(worst, 1e-5) | {"sign, depth 2": 1e-4}
+    assert {name: error for name, error in worst.items() if not error < budgets[name]} == {}
 
 
 def test_any_function_meets_the_reference_by_quadrature(golden, readings, scales):
