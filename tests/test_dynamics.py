@@ -14,6 +14,12 @@ X, Z = RNG.normal(size=(10, 3)), RNG.normal(size=(4, 3))
 Y = RNG.normal(size=(10, 2))
 KERNEL = rf.rbf(1.5)
 TIMES = np.array([0.0, 0.5, 5.0, 50.0])
+STATE = RNG.bit_generator.state
+
+
+@pytest.fixture(autouse=True)
+def _same_draws_whatever_ran_before():
+    RNG.bit_generator.state = STATE
 
 
 def gram(A, B):

@@ -23,6 +23,12 @@ KINDS = {"relu": rf.activations.relu, "leaky": rf.activations.leaky_relu(0.3), "
 SLOPES = {"relu": 0.0, "leaky": 0.3, "abs": -1.0}  # below zero
 TASK = rf.tasks.single_neuron(D, bias=-1.0, direction=DIRECTION)
 KEY, SGD = jax.random.key(0), optax.sgd(0.1)
+STATE = RNG.bit_generator.state
+
+
+@pytest.fixture(autouse=True)
+def _same_draws_whatever_ran_before():
+    RNG.bit_generator.state = STATE
 
 
 def neurons(kind="relu", *, count=R, biased=True, constant=None, dtype=float) -> Neurons:

@@ -12,6 +12,12 @@ RNG = np.random.default_rng(0)
 X = jnp.asarray(RNG.normal(size=(6, 3)))
 W, B = RNG.normal(size=(5, 3)), RNG.normal(size=5)
 KEY = jax.random.key(0)
+STATE = RNG.bit_generator.state
+
+
+@pytest.fixture(autouse=True)
+def _same_draws_whatever_ran_before():
+    RNG.bit_generator.state = STATE
 
 
 def draw(net):

@@ -14,6 +14,12 @@ RNG = np.random.default_rng(0)
 X, Z = RNG.normal(size=(14, 3)), RNG.normal(size=(5, 3))
 Y = RNG.normal(size=(14, 3))
 KERNEL = rf.rbf(1.5)
+STATE = RNG.bit_generator.state
+
+
+@pytest.fixture(autouse=True)
+def _same_draws_whatever_ran_before():
+    RNG.bit_generator.state = STATE
 
 
 def neurons(count: int) -> rf.features.Neurons:

@@ -16,6 +16,12 @@ PARAMS = {
     "out": RNG.normal(size=(4, 2)),
     "gain": np.array(0.7),
 }
+STATE = RNG.bit_generator.state
+
+
+@pytest.fixture(autouse=True)
+def _same_draws_whatever_ran_before():
+    RNG.bit_generator.state = STATE
 
 
 def network(params, X, xp=jnp):

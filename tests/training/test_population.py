@@ -13,6 +13,12 @@ RNG = np.random.default_rng(0)
 KEY = jax.random.key(0)
 STEP = optax.sgd(1.0)
 NEURON = rf.neuron()
+STATE = RNG.bit_generator.state
+
+
+@pytest.fixture(autouse=True)
+def _same_draws_whatever_ran_before():
+    RNG.bit_generator.state = STATE
 
 
 def linear(params, X):
