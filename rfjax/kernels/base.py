@@ -29,7 +29,8 @@ class Kernel(eqx.Module):
 
     @final
     def __call__(self, X: Float[Array, "n d"], Y: Float[Array, "m d"] | None = None) -> Float[Array, "n m"]:
-        """The Gram matrix k(x_i, y_j).  Without Y it is that of X with itself: exactly symmetric, its diagonal exact.
+        """The Gram matrix k(x_i, y_j).  Without Y it is that of X with itself: its diagonal exact,
+        and exactly symmetric (inside a larger compiled program up to a unit of rounding).
 
         **Raises** TypeError for data that are not floats, ValueError for wrong shapes, NaN or inf.
         """
