@@ -123,6 +123,8 @@ def prng_key(name: str, value: Any, *, batched: bool = False) -> Array:
         if value.dtype != jnp.uint32 or value.ndim == 0:
             raise TypeError(f"{name} must be a JAX random key (jax.random.key(seed)), got an array of {value.dtype}")
         value = jax.random.wrap_key_data(value)
+    if value.size == 0:
+        raise ValueError(f"{name} must hold at least one key, got shape {list(value.shape)}")
     if value.ndim > (1 if batched else 0):
         wanted = "one key or a vector of keys" if batched else "one key (jax.vmap over several)"
         raise ValueError(f"{name} must be {wanted}, got shape {list(value.shape)}")

@@ -100,7 +100,11 @@ STATIC = {
     "train no keys": (lambda: train(key=NO_KEYS), ValueError, "key"),
     "train no init": (lambda: train(params=None, key=KEY), ValueError, "params= is required: a plain function"),
     "train params": (lambda: train(params=np.ones(3, int)), TypeError, "every parameter must have a floating dtype"),
-    "train seeds": (lambda: train(key=jax.random.split(KEY, 2)), ValueError, "with 2 seeds every parameter must have"),
+    "train seeds": (
+        lambda: train(key=jax.random.split(KEY, 2)),
+        ValueError,
+        "every parameter must have a leading axis",
+    ),
     "train data": (lambda: train(data=X), TypeError, r"data must be a pair \(X, y\) or a task"),
     "train X": (lambda: train(data=(Y, Y)), ValueError, "X must have shape"),
     "train y": (lambda: train(data=(X, Y[:5])), ValueError, "y must have one row a data point"),

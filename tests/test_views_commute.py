@@ -37,8 +37,9 @@ def draw(net, *seeds: int):
 
 
 def neurons(count: int) -> rf.features.Neurons:
+    # None of them dead on all the points, as a ReLU can be.
     return rf.features.Neurons(
-        *map(jnp.asarray, (RNG.normal(size=(count, D)), RNG.normal(size=count))), rf.activations.relu
+        *map(jnp.asarray, (RNG.normal(size=(count, D)), RNG.normal(size=count))), rf.activations.abs
     )
 
 
@@ -65,9 +66,9 @@ def test_finite_kernels_go_to_their_limits_as_the_root_of_the_width(depth, monte
         if depth == 1:  # the mean over weights is the limit itself, at any width; deeper it is off by O(1/width)
             for draws in grams:
                 monte_carlo(draws, limit, resolution=0.06)
-        rms = [np.sqrt(((np.asarray(draws) / limit - 1) ** 2).mean()) for draws in grams]
+        rms = [np.sqrt(((np.asarray(draws) - limit) ** 2).mean()) / np.abs(limit).max() for draws in grams]
         assert -0.58 < slope(WIDTHS, rms) < -0.42
-        assert rms[-1] < 0.5
+        assert rms[-1] < 0.2
 
 
 @pytest.mark.parametrize("parameterization", ["ntk", "standard", "mean_field"])
@@ -169,7 +170,6 @@ def test_the_flow_ends_at_the_minimum_norm_fit(tangent):
     np.testing.assert_allclose(fit.coefficients, nearest, rtol=0, atol=1e-9)
 
 
-@pytest.mark.xfail(reason="passes alone and in the whole suite, seen to fail once in another selection; cause open")
 def test_the_flow_ends_at_the_least_squares_fit_when_features_are_few():
     phi = neurons(5)
     limit = np.asarray(phi(Z)) @ np.linalg.lstsq(np.asarray(phi(X)), Y)[0]
@@ -189,9 +189,8 @@ def test_primal_and_dual_ridge_are_one_predictor(count):
         np.testing.assert_allclose(primal(Z), values, rtol=0, atol=1e-11)
 
 
-@pytest.mark.xfail(reason="passes alone and in the whole suite, seen to fail once in another selection; cause open")
 def test_trained_networks_go_to_their_linearisation_as_they_widen():
-    widths, steps, keys, optimizer = (64, 256, 1024), 150, jax.random.split(jax.random.key(0), 6), optax.sgd(1.0)
+    widths, steps, keys, optimizer = (64, 256, 1024), 150, jax.random.split(jax.random.key(0), 10), optax.sgd(1.0)
     gaps, moved = [], []
     for width in widths:
         net = rf.mlp(depth=1, width=width, activation=jnp.tanh)
@@ -205,7 +204,8 @@ def test_trained_networks_go_to_their_linearisation_as_they_widen():
             descend(k[:N, :N], k[N:, :N], f[:N], f[N:], Y, 1.0, steps)[1] - f[N:] for f, k in zip(start, K, strict=True)
         ]
         start = start[:, N:]
-        gaps.append(np.sqrt(((np.asarray(run(Z)) - start - np.stack(linear)) ** 2).mean()))
+        gap = np.sqrt(((np.asarray(run(Z)) - start - np.stack(linear)) ** 2).mean(axis=1))
+        gaps.append(np.exp(np.log(gap).mean()))  # over seeds: a few start far from where they end
         moved.append(np.sqrt((np.stack(linear) ** 2).mean()))
     assert -1.3 < slope(widths, gaps) < -0.5
     assert gaps[-1] < 0.2 * moved[-1]  # near the linearisation, far from the start

@@ -51,15 +51,14 @@ def _advice(A: Float[Array, "n n"], ridge: float) -> str:
     scale = float(jnp.max(jnp.abs(A)))
     if not math.isfinite(scale):
         return "the Gram matrix has NaN or infinite entries: check the kernel and its hyperparameters"
+    if scale == 0:
+        return f"the matrix is zero (dead features?), and ridge={ridge:g} leaves it singular: ridge=1 works"
     trial = float(f"{max(ridge, 1e-2 * float(jnp.finfo(A.dtype).eps) * scale):.0e}")
-    while trial < 1e3 * A.shape[0] * scale or scale == 0:
-        trial *= 10
-        trial = float(f"{trial:.1e}")
+    while trial < 1e3 * A.shape[0] * scale:
+        trial = float(f"{10 * trial:.1e}")
         if bool(_definite(A, jnp.asarray(trial, A.dtype))):
             return (
                 f"the {A.shape[0]} x {A.shape[0]} matrix plus ridge={ridge:g} is not positive definite in {A.dtype} "
                 f"(duplicate points, or a kernel of lower rank): ridge={trial:g} works"
             )
-        if scale == 0:
-            break
     return f"the matrix plus ridge={ridge:g} is not positive definite and no ridge mends it: is the kernel symmetric?"

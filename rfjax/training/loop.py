@@ -48,7 +48,7 @@ class Loop(eqx.Module):
             risk = 2 * loss  # computing it again would only lengthen the program
         else:
             risk = jnp.full_like(loss, jnp.nan) if self.risk is None else self.risk.risk(params)
-        return loss, risk, tuple(jnp.asarray(metric(params)) for _, metric in self.metrics)
+        return loss, risk, tuple(_floating(metric(params)) for _, metric in self.metrics)
 
 
 class _Carry(eqx.Module):
@@ -116,6 +116,12 @@ def descend(
     named = {name: value for (name, _), value in zip(loop.metrics, metrics, strict=True)}
     history = History(schedule, loss, None if loop.risk is None else risk, named)
     return end.params, history, end.taken, end.diverged, end.index
+
+
+def _floating(value: Array) -> Float[Array, "..."]:
+    """A metric as a float, for NaN marks where there is none: counts and truths become floats."""
+    value = jnp.asarray(value)
+    return value if jnp.issubdtype(value.dtype, jnp.floating) else value.astype(float)
 
 
 def _data_key(key: PRNGKeyArray) -> PRNGKeyArray:

@@ -36,12 +36,13 @@ class Run(eqx.Module):
     history: History
     steps: Int[Array, "..."]
     diverged: Bool[Array, "..."]
+    columns: int = eqx.field(static=True)
     trailing: tuple[int, ...] = eqx.field(static=True)
     seeds: bool = eqx.field(static=True)
 
     def __call__(self, X: Float[Array, "m d"]) -> Float[Array, "..."]:
         """Predictions with y's trailing shape, [m] or [m, c]; with seeds [s, m] or [s, m, c]."""
-        return _predict(self, checks.points("X", X))
+        return _predict(self, checks.points("X", X, columns=self.columns))
 
 
 @eqx.filter_jit

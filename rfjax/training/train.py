@@ -90,7 +90,8 @@ def train(
         final, history, taken, diverged, written = descend(loop, params, keys, jnp.asarray(schedule))
         if report is not None:
             jax.block_until_ready(final)
-    run = Run(net if isinstance(net, Layer) else function, final, history, taken, diverged, settings.trailing, seeds)
+    model = net if isinstance(net, Layer) else function
+    run = Run(model, final, history, taken, diverged, settings.columns, settings.trailing, seeds)
     return run if checks.is_traced(run, written) else _finished(run, int(written))
 
 
@@ -183,7 +184,10 @@ def _initial(net: Any, params: Params | None, keys: PRNGKeyArray, columns: int, 
         params = jax.tree.map(lambda leaf: leaf.astype(dtype), params)
     for leaf in jax.tree.leaves(params):
         if keys.ndim and (leaf.ndim == 0 or leaf.shape[0] != keys.shape[0]):
-            raise ValueError(f"with {keys.shape[0]} seeds every parameter must have a leading axis of that size")
+            raise ValueError(
+                f"with key of shape [{keys.shape[0]}] every parameter must have a leading axis of that size, "
+                f"got shape {list(leaf.shape)}"
+            )
     return params
 
 
