@@ -9,7 +9,7 @@ from importlib.metadata import version as _version
 from rfjax import activations, features, kernels, networks, numerics, risk, tasks, theory
 from rfjax.dynamics import GradientFlow, gradient_flow
 from rfjax.features import FeatureMap, random_neurons
-from rfjax.kernels import Kernel, polynomial, rbf
+from rfjax.kernels import Kernel, angular, arc_cosine, laplace, matern, polynomial, rational_quadratic, rbf
 from rfjax.networks import Activation, Dense, Layer, Serial, mlp, neuron
 from rfjax.regression import ridge_regression
 from rfjax.risk import Risk, population_regression, population_risk
@@ -29,11 +29,15 @@ __all__ = [
     "Run",
     "Serial",
     "activations",
+    "angular",
+    "arc_cosine",
     "empirical_ntk",
     "features",
     "gradient_flow",
     "kernels",
+    "laplace",
     "linearize",
+    "matern",
     "mlp",
     "networks",
     "neuron",
@@ -45,6 +49,7 @@ __all__ = [
     "population_risk",
     "random_features",
     "random_neurons",
+    "rational_quadratic",
     "rbf",
     "ridge_regression",
     "risk",

@@ -1,22 +1,36 @@
 """Kernels: `k(X)`, `k(X, Y)` and `k.diag(X)`; they add, multiply and scale."""
 
 from rfjax.kernels.base import Constant, Kernel, Product, Scaled, Sum
-from rfjax.kernels.classical import RBF, Polynomial, polynomial, rbf
+from rfjax.kernels.dot_product import ArcCosine, Polynomial, angular, arc_cosine, polynomial
 from rfjax.kernels.infinite import InfiniteWidth
+from rfjax.kernels.modifiers import Normalised, Restrict
 from rfjax.kernels.pairs import CrossPairs, DiagonalPairs, Pairs
+from rfjax.kernels.stationary import RBF, Matern, RationalQuadratic, laplace, matern, rational_quadratic, rbf
+from rfjax.kernels.tiles import Tiling, memory_bound
 
 __all__ = [
     "RBF",
+    "ArcCosine",
     "Constant",
     "CrossPairs",
     "DiagonalPairs",
     "InfiniteWidth",
     "Kernel",
+    "Matern",
+    "Normalised",
     "Pairs",
     "Polynomial",
     "Product",
+    "RationalQuadratic",
+    "Restrict",
     "Scaled",
     "Sum",
+    "Tiling",
+    "angular",
+    "arc_cosine",
+    "laplace",
+    "matern",
     "polynomial",
+    "rational_quadratic",
     "rbf",
 ]
