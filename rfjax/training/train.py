@@ -13,10 +13,10 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from rfjax import checks
 from rfjax.networks import Function, Layer, Params, as_function, outputs_2d
+from rfjax.progress import Progress, reporter
 from rfjax.tasks import Task
 from rfjax.training.loop import Loop, Metric, descend
 from rfjax.training.objectives import ExactRisk, Objective, Samples, Stream, half_mean_square
-from rfjax.training.progress import Progress, reporter
 from rfjax.training.run import Run
 
 RECORDS = 100  # in a history, when nothing is said
@@ -85,7 +85,7 @@ def train(
             "hidden layer of such neurons as the model"
         )
     limit = jnp.asarray(-jnp.inf if target_risk is None else target_risk, float)
-    with reporter(progress, steps) as report:
+    with reporter(progress, steps, "training") as report:
         loop = Loop(objective, risk, limit, optimizer, tuple((metrics or {}).items()), report)
         final, history, taken, diverged, written = descend(loop, params, keys, jnp.asarray(schedule))
         if report is not None:
