@@ -10,7 +10,7 @@ from rfjax import activations, features, kernels, networks, numerics, risk, task
 from rfjax.dynamics import GradientFlow, gradient_flow
 from rfjax.features import FeatureMap, random_neurons
 from rfjax.kernels import Kernel, angular, arc_cosine, laplace, matern, polynomial, rational_quadratic, rbf
-from rfjax.networks import Activation, Dense, Layer, Serial, mlp, neuron
+from rfjax.networks import Activation, Dense, Dropout, Layer, LayerNorm, Parallel, Repeat, Residual, Serial, mlp, neuron
 from rfjax.regression import ridge_regression
 from rfjax.risk import Risk, population_regression, population_risk
 from rfjax.training import Run, train
@@ -21,10 +21,15 @@ __version__ = _version("rfjax")
 __all__ = [
     "Activation",
     "Dense",
+    "Dropout",
     "FeatureMap",
     "GradientFlow",
     "Kernel",
     "Layer",
+    "LayerNorm",
+    "Parallel",
+    "Repeat",
+    "Residual",
     "Risk",
     "Run",
     "Serial",

@@ -67,10 +67,13 @@ def random_features(
             raise ValueError("in_dim, the number of input columns, is needed to draw features from a key")
         params = net.init(checks.prng_key("key", key), in_dim)
     net._check(params)
-    first = next(layer["weight"] for layer in params if "weight" in layer)
-    if in_dim is not None and in_dim != first.shape[1]:
-        raise ValueError(f"in_dim must be {first.shape[1]}, the columns that params are for, got {in_dim}")
-    return NetworkFeatures(net, (*params[:-1], {}), first.shape[1])
+    weights = (
+        leaf for path, leaf in jax.tree_util.tree_leaves_with_path(params) if getattr(path[-1], "key", None) == "weight"
+    )
+    columns = next(weights).shape[-1]  # of the first layer with weights, wherever it is nested
+    if in_dim is not None and in_dim != columns:
+        raise ValueError(f"in_dim must be {columns}, the columns that params are for, got {in_dim}")
+    return NetworkFeatures(net, (*params[:-1], {}), columns)
 
 
 def empirical_ntk(net: Layer | Function | Any, params: Params, *, outputs: str = "mean") -> EmpiricalNTK:

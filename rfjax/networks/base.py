@@ -21,12 +21,19 @@ class State(eqx.Module):
     """What flows through an infinitely wide network: both kernels of its activations at once.
 
     `covariance` holds the second moments of one unit (the NNGP), `ntk` the tangent kernel so far, and `units` how many
-    such units feed the next layer, which the standard parameterisation counts.
+    such units feed the next layer, which the standard parameterisation counts.  What layers ask of their input:
+
+    - `hidden`: a Dense layer came before, so that there are infinitely many units and `units` is a declared width;
+    - `gaussian`: the units are centred Gaussians, as they are after a Dense layer;
+    - `same`: the pairs are points with themselves (a diagonal), which share what is random at run time.
     """
 
     covariance: Covariance
     ntk: Float[Array, "..."]
     units: int = eqx.field(static=True)
+    hidden: bool = eqx.field(static=True, default=False)
+    gaussian: bool = eqx.field(static=True, default=False)
+    same: bool = eqx.field(static=True, default=False)
 
     @property
     def nngp(self) -> Float[Array, "..."]:
@@ -35,15 +42,18 @@ class State(eqx.Module):
 
 
 class Layer(eqx.Module):
-    """One layer, or a network of them.  A subclass gives `_init`, `_apply`, `_propagate` and `width_out`."""
+    """One layer, or a network of them.
+
+    A subclass gives `_init`, `_apply`, `_propagate` and `width_out`, and declares `fresh` and `homogeneity`.
+    """
 
     @abc.abstractmethod
     def _init(self, key: PRNGKeyArray, in_dim: int) -> Params:
         """Parameters for inputs of `in_dim` columns."""
 
     @abc.abstractmethod
-    def _apply(self, params: Params, X: Float[Array, "n in"]) -> Float[Array, "n out"]:
-        """The layer's outputs."""
+    def _apply(self, params: Params, X: Float[Array, "n in"], key: PRNGKeyArray | None = None) -> Float[Array, "n out"]:
+        """The layer's outputs; with a `key`, what is random at run time (Dropout) is drawn from it."""
 
     @abc.abstractmethod
     def _propagate(self, state: State) -> State:
@@ -52,6 +62,20 @@ class Layer(eqx.Module):
     @abc.abstractmethod
     def width_out(self, in_dim: int) -> int:
         """How many columns come out when `in_dim` go in."""
+
+    @abc.abstractmethod
+    def fresh(self, before: bool = False) -> bool:
+        """Whether the units that come out are centred and independent given the network's input, as new weights make them.
+
+        `before` says so of the units that go in.
+        """
+
+    @abc.abstractmethod
+    def homogeneity(self, degree: float | None) -> float | None:
+        """The p of q(x, y) = ‖x‖ᵖ‖y‖ᵖ f(cos θ) after the layer, for x and y nonzero, when it is `degree` before; else None.
+
+        It holds for the NNGP and the NTK alike, on pairs of different points and, with another f, on the diagonal.
+        """
 
     @final
     def init(self, key: PRNGKeyArray, in_dim: int | tuple[int, ...]) -> Params:
@@ -70,12 +94,14 @@ class Layer(eqx.Module):
         return _draw(self, key, size)
 
     @final
-    def apply(self, params: Params, X: Float[Array, "n in"]) -> Float[Array, "n out"]:
-        """The network's outputs [n, out] at X [n, d].
+    def apply(
+        self, params: Params, X: Float[Array, "n in"], *, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "n out"]:
+        """The network's outputs [n, out] at X [n, d].  A `key` makes it the network in training: Dropout draws its masks.
 
-        **Raises** TypeError for data that are not floats, ValueError for a wrong shape, NaN or inf.
+        **Raises** TypeError for data that are not floats or a bad key, ValueError for a wrong shape, NaN or inf.
         """
-        return _run(self, params, checks.points("X", X))
+        return _run(self, params, checks.points("X", X), None if key is None else checks.prng_key("key", key))
 
     @final
     def propagate(self, state: State) -> State:
@@ -90,8 +116,17 @@ def _draw(layer: Layer, key: PRNGKeyArray, in_dim: int) -> Params:
 
 
 @jax.jit
-def _run(layer: Layer, params: Params, X: Float[Array, "n in"]) -> Float[Array, "n out"]:
-    return layer._apply(params, X)
+def _run(layer: Layer, params: Params, X: Float[Array, "n in"], key: PRNGKeyArray | None) -> Float[Array, "n out"]:
+    return layer._apply(params, X, key)
+
+
+def require_gaussian(layer: str, state: State) -> None:
+    """Raise ValueError unless the units that enter `layer` are centred Gaussians."""
+    if not state.gaussian:
+        raise ValueError(
+            f"{layer} has no infinite-width limit where its inputs are not Gaussian units: put it after a Dense layer "
+            "(LayerNorm and sums of Dense layers keep units Gaussian; inputs, Activation and Dropout do not)"
+        )
 
 
 def is_network(value: Any) -> bool:

@@ -1,5 +1,6 @@
 """Fully connected layers and elementwise nonlinearities."""
 
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from rfjax import checks
 from rfjax.activations import Nonlinearity, from_function
-from rfjax.networks.base import Layer, Params, State
+from rfjax.networks.base import Layer, Params, State, require_gaussian
 from rfjax.numerics import gram
 
 PARAMETERIZATIONS = ("ntk", "standard", "mean_field")
@@ -71,7 +72,7 @@ class Dense(Layer):
             params["bias"] = jax.random.normal(bias_key, (self.width,)) * (self.b_std if standard else 1)
         return params
 
-    def _apply(self, params: Params, X: Float[Array, "n in"]) -> Float[Array, "n out"]:
+    def _apply(self, params: Params, X: Float[Array, "n in"], key: PRNGKeyArray | None = None) -> Float[Array, "n out"]:
         fan_in = params["weight"].shape[1]
         if X.shape[1] != fan_in:
             raise ValueError(f"X must have {fan_in} columns for these parameters, got shape {list(X.shape)}")
@@ -105,10 +106,17 @@ class Dense(Layer):
         own = covariance.cross
         if self.parameterization == "standard":
             own = state.units * state.covariance.cross + (1.0 if self.has_bias else 0.0)
-        return State(covariance, own + self.w_std**2 * state.ntk, self.width)
+        ntk = own + self.w_std**2 * state.ntk
+        return State(covariance, ntk, self.width, hidden=True, gaussian=True, same=state.same)
 
     def width_out(self, in_dim: int) -> int:
         return self.width
+
+    def fresh(self, before: bool = False) -> bool:
+        return True
+
+    def homogeneity(self, degree: float | None) -> float | None:
+        return degree if not self.has_bias or degree == 0 else None
 
 
 class Activation(Layer):
@@ -116,7 +124,10 @@ class Activation(Layer):
 
         q' = E σ(u)σ(v),   Θ' = E σ'(u)σ'(v)·Θ,   (u, v) ~ N(0, q)
 
-    **Raises** TypeError when `function` is neither.
+    The dual is an expectation over Gaussian units, so that this reading wants the layer after a Dense layer, or after a
+    LayerNorm or a sum of such.
+
+    **Raises** TypeError when `function` is neither; the infinite-width reading ValueError where units are not Gaussian.
     """
 
     function: Nonlinearity
@@ -127,12 +138,22 @@ class Activation(Layer):
     def _init(self, key: PRNGKeyArray, in_dim: int) -> Params:
         return {}
 
-    def _apply(self, params: Params, X: Float[Array, "n in"]) -> Float[Array, "n in"]:
+    def _apply(self, params: Params, X: Float[Array, "n in"], key: PRNGKeyArray | None = None) -> Float[Array, "n in"]:
         return self.function(X)
 
     def _propagate(self, state: State) -> State:
-        slope = self.function.derivative(state.covariance)
-        return State(self.function.propagate(state.covariance), slope * state.ntk, state.units)
+        require_gaussian("Activation", state)
+        covariance, slope = self.function.propagate(state.covariance), self.function.derivative(state.covariance)
+        return dataclasses.replace(state, covariance=covariance, ntk=slope * state.ntk, gaussian=False)
 
     def width_out(self, in_dim: int) -> int:
         return in_dim
+
+    def fresh(self, before: bool = False) -> bool:
+        return False
+
+    def homogeneity(self, degree: float | None) -> float | None:
+        own = getattr(self.function, "homogeneity", None)
+        if own is not None and degree is not None:
+            return degree * own
+        return 0 if degree == 0 else None

@@ -25,7 +25,7 @@ class Neuron(Layer):
         draw = jax.random.normal(key, (in_dim,))
         return {"weight": self.norm * draw / jnp.linalg.norm(draw), "bias": jnp.zeros(())}
 
-    def _apply(self, params: Params, X: Float[Array, "n in"]) -> Float[Array, "n 1"]:
+    def _apply(self, params: Params, X: Float[Array, "n in"], key: PRNGKeyArray | None = None) -> Float[Array, "n 1"]:
         if X.shape[1] != params["weight"].shape[0]:
             raise ValueError(f"X must have {params['weight'].shape[0]} columns, got shape {list(X.shape)}")
         return self.activation(matmul(X, params["weight"]) + params["bias"])[:, None]
@@ -35,6 +35,12 @@ class Neuron(Layer):
 
     def width_out(self, in_dim: int) -> int:
         return 1
+
+    def fresh(self, before: bool = False) -> bool:
+        return False
+
+    def homogeneity(self, degree: float | None) -> float | None:
+        return None
 
 
 def neuron(

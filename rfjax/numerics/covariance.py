@@ -66,3 +66,21 @@ class Covariance(eqx.Module):
         a, b = safe_sqrt(self.left), safe_sqrt(self.right)
         spread = safe_divide(s2 * b2 * (a - b) ** 2, safe_sqrt(left) * safe_sqrt(right) + s2 * a * b + b2)
         return Covariance(left, right, spread + s2 * self.below, spread + 2 * b2 + s2 * self.above)
+
+    def __add__(self, other: "Covariance") -> "Covariance":
+        """The covariance of (u + u', v + v') for independent centred pairs (u, v) and (u', v').
+
+        l, r for self, l', r' for other;  G = √((l + l')(r + r')),  g = √(l r) + √(l' r')
+        G − g = (√(l r') − √(l' r))²/(G + g)                             (Lagrange's identity)
+        below = G − g + below + below',   above = G − g + above + above'
+        """
+        left, right = self.left + other.left, self.right + other.right
+        (a, b), (c, d) = ((safe_sqrt(pair.left), safe_sqrt(pair.right)) for pair in (self, other))
+        spread = safe_divide((a * d - c * b) ** 2, safe_sqrt(left) * safe_sqrt(right) + a * b + c * d)
+        return Covariance(left, right, spread + self.below + other.below, spread + self.above + other.above)
+
+    def normalize(self, eps: Float[Array, ""] | float = 0.0) -> "Covariance":
+        """The covariance of u/√(E u² + eps), v/√(E v² + eps); 0 where both terms of a root are."""
+        a, b = safe_sqrt(self.left + eps), safe_sqrt(self.right + eps)
+        left, right = safe_divide(self.left, self.left + eps), safe_divide(self.right, self.right + eps)
+        return Covariance(left, right, *(safe_divide(safe_divide(v, a), b) for v in (self.below, self.above)))
