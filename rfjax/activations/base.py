@@ -45,6 +45,11 @@ class Nonlinearity(eqx.Module):
 
     @property
     @abc.abstractmethod
+    def homogeneity(self) -> int | None:
+        """k when σ(tx) = t^k σ(x) for every t > 0; otherwise None."""
+
+    @property
+    @abc.abstractmethod
     def centres(self) -> tuple[float, ...]:
         """The points around which σ is not smooth, or changes on the scale of one unit; quadrature is finer there."""
 

@@ -54,6 +54,10 @@ class Erf(Nonlinearity):
         return a
 
     @property
+    def homogeneity(self) -> None:
+        return None
+
+    @property
     def centres(self) -> tuple[float, ...]:
         return (0.0,)
 

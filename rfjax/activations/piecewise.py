@@ -49,6 +49,10 @@ class LeakyReLU(Nonlinearity):
         return (1 - self.slope) * _relu_coefficients(degree, scale, shift) + self.slope * linear
 
     @property
+    def homogeneity(self) -> int:
+        return 1
+
+    @property
     def centres(self) -> tuple[float, ...]:
         return (0.0,)
 
@@ -85,6 +89,10 @@ class Threshold(Nonlinearity):
         constant = np.zeros(degree + 1)
         constant[0] = self.low
         return constant + (self.high - self.low) * step_coefficients(degree, shift / scale)
+
+    @property
+    def homogeneity(self) -> int:
+        return 0
 
     @property
     def centres(self) -> tuple[float, ...]:

@@ -91,6 +91,10 @@ class Quadrature(Nonlinearity):
         return host_values(self.function, scale * z + shift) @ basis
 
     @property
+    def homogeneity(self) -> None:
+        return None
+
+    @property
     def centres(self) -> tuple[float, ...]:
         return self.breaks
 
