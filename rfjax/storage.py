@@ -1,16 +1,20 @@
 """Every file the project writes: whole or not at all, versioned, keyed by configuration, one writer at a time."""
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
 import os
+import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+import numpy as np
 
 VERSION = 1
 _APPLICATION = 0x52464A58  # "RFJX" in the SQLite header: a file of another program is never taken for a store
@@ -59,6 +63,33 @@ def open_folder(path: Path) -> Path:
     return path
 
 
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold `path` as its only writer, by a lock file beside it that is gone afterwards.
+
+    **Raises** StorageError when another writer holds it or the folder cannot be written.
+    """
+    lock = path.with_name(path.name + ".lock")
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                file = stack.enter_context(lock.open("a"))
+            except OSError as error:
+                raise StorageError(f"cannot write {lock}: {error.strerror}") from error
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.fstat(file.fileno()).st_ino == lock.stat().st_ino:
+                    break
+            except FileNotFoundError:
+                continue  # its last holder removed it between our opening and our locking
+            except OSError as error:
+                raise StorageError(f"{path} is in use by another run: wait for it, or choose another folder") from error
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
 class Store:
     """Finished cells of experiments in one SQLite file, kept through interruption and kill.
 
@@ -91,7 +122,7 @@ def open_store(path: Path, configuration: Mapping[str, Any]) -> Iterator[Store]:
     another version, or another process holds it.
     """
     open_folder(path.parent)
-    with _lock(path.with_name(path.name + ".lock"), path):
+    with locked(path):
         connection = None
         try:
             connection = sqlite3.connect(path)
@@ -136,15 +167,114 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-@contextlib.contextmanager
-def _lock(lock: Path, path: Path) -> Iterator[None]:
-    try:
-        file = lock.open("a")
-    except OSError as error:
-        raise StorageError(f"cannot write {lock}: {error.strerror}") from error
-    with file:
+class ArrayFile:
+    """An .npy file that is written in numbered parts, each kept once it is finished."""
+
+    def __init__(self, matrix: np.ndarray, journal: IO[str], finished: set[int]):
+        self._matrix, self._journal, self.finished = matrix, journal, finished
+
+    def finish(self, part: int, write: Callable[[np.ndarray], None]) -> None:
+        """Have `write` fill its part of the array, and record it once it is on the disk.  Raises StorageError."""
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            write(self._matrix)
+            if isinstance(self._matrix, np.memmap):
+                self._matrix.flush()
+            print(part, file=self._journal, flush=True)
+            os.fsync(self._journal.fileno())
         except OSError as error:
-            raise StorageError(f"{path} is in use by another run: wait for it, or choose another folder") from error
-        yield
+            raise StorageError(
+                f"cannot write {self._journal.name}: {error.strerror}; what is finished is kept"
+            ) from error
+        self.finished.add(part)
+
+
+@contextlib.contextmanager
+def open_array(
+    path: Path,
+    configuration: Mapping[str, Any],
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    parts: int,
+    *,
+    overwrite: bool = False,
+) -> Iterator[ArrayFile]:
+    """Write the .npy file `path` in `parts`, or go on with it; it has its name once all of them are finished.
+
+    Until then it is `path`.partial, and the journal `path`.progress holds the configuration and, a line each, what is
+    finished.  One writer at a time.
+
+    **Raises** StorageError, with nothing changed, when the folder cannot be written, the file exists (unless
+    `overwrite`), does not fit on the disk or was begun with another configuration, or another process writes it.
+    """
+    open_folder(path.parent)
+    partial, journal = path.with_name(path.name + ".partial"), path.with_name(path.name + ".progress")
+    settings = {**configuration, "version": VERSION, "shape": list(shape), "dtype": str(dtype), "parts": parts}
+    with locked(path):
+        begun = _read_journal(journal, partial, settings)
+        finished = begun or set()
+        moved = len(finished) == parts and path.exists() and not partial.exists()  # killed at its very last step
+        if path.exists() and not (overwrite or moved):
+            raise StorageError(f"{path} exists already: choose another path, or have it overwritten")
+        if moved:
+            matrix = np.load(path, mmap_mode="r")
+        elif begun is not None and partial.exists():
+            matrix = np.load(partial, mmap_mode="r+")
+        else:
+            finished = set()
+            journal.unlink(missing_ok=True)  # first, so that no journal ever speaks of another file
+            matrix = _allocate(partial, shape, dtype)
+        lines = [json.dumps(settings, sort_keys=True), *map(str, sorted(finished))]
+        write_whole(journal, ("\n".join(lines) + "\n").encode())
+        with journal.open("a") as file:
+            yield ArrayFile(matrix, file, finished)
+        del matrix
+        if len(finished) == parts:
+            if not moved:
+                os.replace(partial, path)
+            journal.unlink()
+
+
+def _read_journal(journal: Path, partial: Path, settings: Mapping[str, Any]) -> set[int] | None:
+    """The parts that are finished; None when nothing was begun.  A last line that a kill cut short does not count."""
+    try:
+        text = journal.read_text()
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise StorageError(f"cannot read {journal}: {error}") from error
+    try:
+        first, *lines = text.split("\n")[:-1]
+        known, finished = dict(json.loads(first)), {int(line) for line in lines}
+    except (ValueError, TypeError) as error:
+        raise StorageError(f"{journal} is not an rfjax journal: choose another path") from error
+    other = sorted(name for name in known.keys() | settings.keys() if known.get(name) != settings.get(name))
+    if other:
+        raise StorageError(
+            f"{partial} was begun with another {', '.join(other)}: go on with what it was begun with, or remove it and "
+            f"{journal.name} to start anew"
+        )
+    return finished
+
+
+def _allocate(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """A new .npy file that has all of its space on the disk: a write to a map of a full disk would kill the process."""
+    try:
+        matrix = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+        size = path.stat().st_size
+        try:
+            with path.open("r+b") as file:
+                if size > shutil.disk_usage(path.parent).free:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(file.fileno(), 0, size)
+        except OSError:
+            del matrix
+            path.unlink()
+            raise
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror} ({_bytes(shape, dtype)})") from error
+    return matrix
+
+
+def _bytes(shape: tuple[int, ...], dtype: np.dtype) -> str:
+    return f"{np.prod([float(n) for n in shape]) * dtype.itemsize / 2**30:.3g} GiB"

@@ -1,6 +1,7 @@
 """Kernels: `k(X)`, `k(X, Y)` and `k.diag(X)`; they add, multiply and scale."""
 
 from rfjax.kernels.base import Constant, Kernel, Product, Scaled, Sum
+from rfjax.kernels.disk import write_gram
 from rfjax.kernels.dot_product import ArcCosine, Polynomial, angular, arc_cosine, polynomial
 from rfjax.kernels.infinite import InfiniteWidth
 from rfjax.kernels.modifiers import Normalised, Restrict
@@ -33,4 +34,5 @@ __all__ = [
     "polynomial",
     "rational_quadratic",
     "rbf",
+    "write_gram",
 ]
