@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from rfjax.commands.gram import Gram
 from rfjax.commands.separation import Separation
 from rfjax.commands.version import Version
 
-COMMANDS: dict[str, Any] = {"separation": Separation, "version": Version}
+COMMANDS: dict[str, Any] = {"gram": Gram, "separation": Separation, "version": Version}
 
-__all__ = ["COMMANDS", "Separation", "Version"]
+__all__ = ["COMMANDS", "Gram", "Separation", "Version"]
