@@ -153,7 +153,7 @@ class Activation(Layer):
         return False
 
     def homogeneity(self, degree: float | None) -> float | None:
-        own = getattr(self.function, "homogeneity", None)
+        own = self.function.homogeneity
         if own is not None and degree is not None:
             return degree * own
         return 0 if degree == 0 else None

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rfjax.activations import relu
+from rfjax.activations import erf, relu, step
 from rfjax.networks import Activation, Dense, Dropout, LayerNorm, Parallel, Repeat, Residual, Serial
 
 X = np.array([[1.0, 0.5], [-0.3, 0.8], [1.9, 1.1]])
@@ -174,3 +174,37 @@ INDEPENDENT = {
 @pytest.mark.parametrize("layer", INDEPENDENT.values(), ids=INDEPENDENT)
 def test_branches_that_end_in_new_weights_are_independent(layer, pairs_of):
     jax.eval_shape(Serial(dense(1.0), layer).propagate, pairs_of(X))
+
+
+HOMOGENEOUS = {
+    "relu": (Serial(dense(1.3), Residual(ACT, Dropout(0.2), dense(0.7)), ACT, dense(1.1)), 1),
+    "norm": (Serial(dense(1.3), LayerNorm(), Activation(erf), dense(1.1, 0.3)), 0),
+    "step": (Serial(standard(9, 1.3), Parallel(dense(0.8), dense(0.3)), Activation(step), standard(9, 1.1, 0.3)), 0),
+}
+
+
+def test_declared_degrees_are_the_degrees(limits):
+    lengths = np.array([2.0, 0.1, 3.0])
+    networks = {name: net for name, (net, _) in HOMOGENEOUS.items()}
+    before, after = limits(networks, X), limits(networks, lengths[:, None] * X)
+    for name, (net, degree) in HOMOGENEOUS.items():
+        assert net.homogeneity(1) == degree
+        for one, other in zip(before[name], after[name], strict=True):
+            np.testing.assert_allclose(other, one * np.outer(lengths, lengths) ** degree, rtol=1e-11)
+
+
+def test_sums_and_norms_keep_small_angles_in_float32(pairs_of):
+    # Pairs 1e-6…1e-2 apart, of one length or nearly: `below`, and so the next layer's kernel, keeps its digits.
+    apart = np.logspace(-6, -2, 5)
+    Z = np.concatenate([[[1.3, 0.4]], np.stack([1.3 - 0.4 * apart, 0.4 + 1.3 * apart], axis=1), [[1.3001, 0.4]]])
+    net = Serial(dense(1.3), Residual(LayerNorm(), ACT, Dropout(0.0), dense(0.7, 0.2)), LayerNorm(), ACT, dense(1.1))
+
+    def below(dtype):
+        state = pairs_of(Z)
+        state = jax.tree.map(lambda leaf: leaf.astype(jnp.float32).astype(dtype), state)
+        return np.asarray(jax.jit(net.propagate)(state).covariance.below, float)
+
+    low, high = below(jnp.float32), below(jnp.float64)
+    exact = high[0, 1:6]
+    assert (exact > 0).all() and exact[0] < 1e-10
+    np.testing.assert_allclose(low[0, 1:6], exact, rtol=2e-4)

@@ -99,3 +99,73 @@ def test_derivatives_of_affine_at_equal_opposite_and_zero_pairs():
     np.testing.assert_allclose(by[0], 3 * q12, rtol=0, atol=1e-14)
     np.testing.assert_allclose(by[1], 1.0, rtol=0, atol=1e-14)
     np.testing.assert_allclose([v[3] for v in by[2:]], [0, 2.25, 0], rtol=0, atol=1e-14)
+
+
+def mp_pair(pair: Covariance, i: int, flip: bool) -> tuple[mp.mpf, mp.mpf, mp.mpf]:
+    """(E u², E uv, E v²) that left, right and the small one of below and above describe exactly."""
+    left, right, small = (mp.mpf(float(v[i])) for v in (pair.left, pair.right, pair.above if flip else pair.below))
+    cross = mp.sqrt(left * right) - small
+    return left, -cross if flip else cross, right
+
+
+@pytest.mark.parametrize("flip", [False, True], ids=["near-equal", "near-opposite"])
+def test_sums_and_normalisation_keep_small_angles(dtype, flip):
+    one = pairs(dtype, flip)
+    other = jax.tree.map(lambda v: v[::-1], one)  # every length and angle meets another
+
+    def shifted(scale):
+        return jax.tree.map(lambda v: jnp.asarray(scale, dtype) * v, one)
+
+    @jax.jit
+    def both(one, other, near):
+        return one + other, one + near, one.normalize(), one.normalize(0.3)
+
+    results = jax.tree.map(np.asarray, both(one, other, shifted(0.37)))
+    one, other, near = (jax.tree.map(np.asarray, pair) for pair in (one, other, shifted(0.37)))
+    eps = np.finfo(dtype).eps
+
+    def compare(after, i, left, cross, right, slack):
+        size = mp.sqrt(left * right)
+        for name, value in {"left": left, "right": right, "below": size - cross, "above": size + cross}.items():
+            assert getattr(after, name).dtype == dtype
+            error = abs(mp.mpf(float(getattr(after, name)[i])) - value)
+            assert error <= 12 * eps * abs(value) + slack + mp.mpf("1e-40"), (name, i, float(error / size))
+
+    with mp.workdps(50):
+        for i in range(one.left.size):
+            a, b, c = (mp_pair(pair, i, flip) for pair in (one, other, near))
+            for after, d in ((results[0], b), (results[1], c)):
+                left, cross, right = (x + y for x, y in zip(a, d, strict=True))
+                # What (√(l r') − √(l' r))² loses when its two roots agree to rounding.
+                roots = mp.sqrt(a[0] * d[2]), mp.sqrt(d[0] * a[2])
+                size = mp.sqrt(left * right)
+                slack = (abs(roots[0] - roots[1]) * 16 * eps + 64 * eps**2 * max(roots)) * max(roots) / size
+                compare(after, i, left, cross, right, slack)
+            for after, shift in ((results[2], 0), (results[3], mp.mpf(float(dtype.type(0.3))))):
+                root = mp.sqrt((a[0] + shift) * (a[2] + shift))
+                # Its radial part is what normalising by eps leaves of two lengths; the rest is relative.
+                left, right = a[0] / (a[0] + shift), a[2] / (a[2] + shift)
+                compare(after, i, left, a[1] / root, right, 0)
+
+
+def test_derivatives_of_sums_are_finite_and_right():
+    @jax.jit
+    @jax.vmap
+    def slopes(q11, q12, q22):
+        def cross(*moments):
+            pair = Covariance.from_moments(*moments)
+            return ((pair + pair) + Covariance.of_equal(jnp.zeros(()))).cross
+
+        def normal(*moments):
+            return Covariance.from_moments(*moments).normalize().cross
+
+        return jax.grad(cross, argnums=(0, 1, 2))(q11, q12, q22), jax.grad(normal, argnums=(0, 1, 2))(q11, q12, q22)
+
+    by, normal = slopes(
+        np.array([1.0, -1.0, 0.0, 2.0, 0.0]) ** 2, np.array([1.0, -1, 0, 0.3, 0]), np.array([1.0, 1, 0, 1, 3])
+    )
+    assert np.isfinite(by).all()
+    assert np.isfinite(normal).all()
+    np.testing.assert_allclose([v[3] for v in by], [0, 2, 0], rtol=0, atol=1e-14)
+    expected = [-0.3 / 4 / 4, 1 / 2, -0.3 / 4]  # of q12/√(q11 q22) at (4, 0.3, 1)
+    np.testing.assert_allclose([v[3] for v in normal], expected, rtol=1e-13)
