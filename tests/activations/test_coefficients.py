@@ -21,6 +21,18 @@ FUNCTIONS = {
     "erf": (activations.erf, scipy.special.erf),
     "sigmoid_like": (activations.sigmoid_like, lambda x: scipy.special.erf(x / 2.4020563531719796) / 2 + 0.5),
     "tanh": (activations.from_function(jnp.tanh), np.tanh),
+    "gelu": (activations.gelu, lambda x: x * scipy.special.ndtr(x)),
+    "sin": (activations.sin, np.sin),
+    "cos": (activations.cos, np.cos),
+    "rbf(0.3)": (activations.rbf(0.3), lambda x: np.sqrt(2) * np.sin(np.sqrt(0.6) * x + np.pi / 4)),
+    "gaussian": (activations.gaussian, lambda x: np.exp(-(x**2))),
+    "gabor": (activations.gabor, lambda x: np.exp(-(x**2)) * np.sin(x)),
+    "exp(0.5)": (activations.exp(0.5), lambda x: np.exp(x / 2)),
+    "monomial(3)": (activations.monomial(3), lambda x: x**3),
+    "rectified_monomial(2)": (activations.rectified_monomial(2), lambda x: np.maximum(x, 0) ** 2),
+    "rectified_monomial(3)": (activations.rectified_monomial(3), lambda x: np.maximum(x, 0) ** 3),
+    "polynomial": (activations.polynomial([0.3, 1, -0.5, 0.2]), lambda x: 0.3 + x - 0.5 * x**2 + 0.2 * x**3),
+    "hermite(4)": (activations.hermite(4), lambda x: (x**4 - 6 * x**2 + 3) / np.sqrt(24)),
     "relu by quadrature": (activations.from_function(lambda x: jnp.maximum(x, 0)), lambda x: np.maximum(x, 0)),
 }
 CASES = [(1.0, 0.0), (0.7, -1.3), (3.0, 2.0)]

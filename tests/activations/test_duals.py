@@ -22,6 +22,20 @@ PLAIN: dict[str, tuple[activations.Nonlinearity, Callable[[np.ndarray], np.ndarr
     "erf": (activations.erf, scipy.special.erf),
     "sigmoid_like": (activations.sigmoid_like, lambda x: scipy.special.erf(x / WIDTH) / 2 + 0.5),
     "tanh by quadrature": (activations.from_function(jnp.tanh), np.tanh),
+    "gelu": (activations.gelu, lambda x: x * scipy.special.ndtr(x)),
+    "sin": (activations.sin, np.sin),
+    "cos": (activations.cos, np.cos),
+    "rbf(0.3)": (activations.rbf(0.3), lambda x: np.sqrt(2) * np.sin(np.sqrt(0.6) * x + np.pi / 4)),
+    "gaussian": (activations.gaussian, lambda x: np.exp(-(x**2))),
+    "gabor": (activations.gabor, lambda x: np.exp(-(x**2)) * np.sin(x)),
+    "exp(0.5)": (activations.exp(0.5), lambda x: np.exp(x / 2)),
+    "monomial(2)": (activations.monomial(2), lambda x: x**2),
+    "monomial(3)": (activations.monomial(3), lambda x: x**3),
+    "rectified_monomial(2)": (activations.rectified_monomial(2), lambda x: np.maximum(x, 0) ** 2),
+    "rectified_monomial(5)": (activations.rectified_monomial(5), lambda x: np.maximum(x, 0) ** 5),
+    "polynomial": (activations.polynomial([0.3, 1, -0.5, 0.2]), lambda x: 0.3 + x - 0.5 * x**2 + 0.2 * x**3),
+    "hermite(2)": (activations.hermite(2), lambda x: (x**2 - 1) / np.sqrt(2)),
+    "hermite(5)": (activations.hermite(5), lambda x: (x**5 - 10 * x**3 + 15 * x) / np.sqrt(120)),
 }
 DISCONTINUOUS = ("step", "sign")
 Q11 = np.array([1.0, 1.0, 0.3, 2.0, 1.5, 0.01, 4.0])
@@ -111,7 +125,9 @@ def test_a_unit_without_variance_is_constant(name, duals):
     z, w = _panels(np.linspace(-_REACH, _REACH, 41))
     mean = plain(np.sqrt(Q22)[:, None] * z) @ w
     exact = plain(np.zeros(1)) * mean
-    np.testing.assert_allclose(readings[name][2][CONSTANT], exact, rtol=0, atol=1e-14 if dtype == "float64" else 1e-6)
+    size = max(1, np.abs(exact).max())
+    atol = size * (1e-14 if dtype == "float64" else 1e-6)
+    np.testing.assert_allclose(readings[name][2][CONSTANT], exact, rtol=0, atol=atol)
     np.testing.assert_allclose(readings[name][0][CONSTANT], plain(np.zeros(1)) ** 2 + 0 * mean, rtol=1e-6)
 
 
@@ -127,7 +143,8 @@ def test_derivative_dual_is_prices(name, duals):
         step = 1e-3 * np.sqrt(q11 * q22)
         ahead, behind, far, back = (expectation(plain, q11, q12 + i * step, q22) for i in (1, -1, 2, -2))
         exact.append((8 * (ahead - behind) - (far - back)) / (12 * step))
-    np.testing.assert_allclose(slope, exact, rtol=0, atol=1e-8 if dtype == "float64" else 2e-6)
+    size = max(1, np.abs(exact).max())
+    np.testing.assert_allclose(slope, exact, rtol=0, atol=size * (1e-8 if dtype == "float64" else 2e-6))
 
 
 @pytest.mark.parametrize("name", ["relu", "erf", "sign"])
@@ -158,3 +175,38 @@ def test_relu_slopes_reconstruct_the_function():
             np.testing.assert_allclose(p * np.maximum(x, 0) + q * np.maximum(-x, 0), plain(x), atol=1e-15)
     known = [name for name, (own, _) in PLAIN.items() if own.relu_slopes is not None]
     assert known == ["relu", "leaky_relu(0.1)", "abs", "identity"]
+
+
+def test_homogeneity():
+    x = np.linspace(-2, 2, 8)
+    for name, (own, plain) in PLAIN.items():
+        degrees = [k for k in range(7) if np.allclose(plain(3 * x), 3.0**k * plain(x), rtol=1e-12)]
+        assert degrees == ([] if own.homogeneity is None else [own.homogeneity]), name
+    assert activations.polynomial([2.0]).homogeneity == activations.hermite(0).homogeneity == 0
+    assert activations.hermite(1).homogeneity == activations.polynomial([0, 2.0]).homogeneity == 1
+    assert activations.polynomial([0, 2.0]).relu_slopes == (2.0, -2.0)
+
+
+def test_low_orders_are_the_members_of_that_name():
+    assert activations.rectified_monomial(0) == activations.step
+    assert activations.rectified_monomial(1) == activations.relu
+    assert activations.polynomial([0, 0, 1]) == activations.monomial(2)
+
+
+@pytest.mark.parametrize("make", [activations.monomial, activations.rectified_monomial, activations.hermite])
+def test_orders_are_counts(make):
+    with pytest.raises(ValueError, match="-1"):
+        make(-1)
+    with pytest.raises(TypeError, match=r"1\.5"):
+        make(1.5)
+
+
+def test_bad_parameters_raise():
+    with pytest.raises(ValueError, match="gamma"):
+        activations.rbf(-1.0)
+    with pytest.raises(ValueError, match="rate"):
+        activations.exp(np.inf)
+    with pytest.raises(ValueError, match="coefficients"):
+        activations.polynomial([])
+    with pytest.raises(ValueError, match="coefficients"):
+        activations.polynomial([1.0, np.nan])
