@@ -2,7 +2,7 @@
 
 from rfjax.networks.base import Layer, Params, State, is_network
 from rfjax.networks.dense import Activation, Dense
-from rfjax.networks.dropout import Dropout
+from rfjax.networks.dropout import Dropout, has_dropout
 from rfjax.networks.function import Function, as_function, outputs_2d
 from rfjax.networks.neuron import Neuron, neuron
 from rfjax.networks.normalization import LayerNorm
@@ -25,6 +25,7 @@ __all__ = [
     "Serial",
     "State",
     "as_function",
+    "has_dropout",
     "is_network",
     "mlp",
     "neuron",

@@ -1,6 +1,7 @@
 """Units dropped at random while a network is trained."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -65,3 +66,8 @@ class Dropout(Layer):
 
     def homogeneity(self, degree: float | None) -> float | None:
         return degree
+
+
+def has_dropout(net: Any) -> bool:
+    """Whether `net` holds a Dropout layer, so that training it is random."""
+    return any(isinstance(node, Dropout) for node in jax.tree.leaves(net, is_leaf=lambda v: isinstance(v, Dropout)))

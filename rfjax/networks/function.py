@@ -5,9 +5,10 @@ from typing import Any
 
 import equinox as eqx
 import jax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from rfjax.networks.base import Layer, Params
+from rfjax.networks.dropout import has_dropout
 
 Function = Callable[[Params, Float[Array, "n d"]], Float[Array, "..."]]
 
@@ -15,8 +16,11 @@ Function = Callable[[Params, Float[Array, "n d"]], Float[Array, "..."]]
 class _Apply(eqx.Module):
     network: Layer
 
-    def __call__(self, params: Params, X: Float[Array, "n d"]) -> Float[Array, "n out"]:
-        return self.network._apply(params, X)
+    def __call__(
+        self, params: Params, X: Float[Array, "n d"], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "n out"]:
+        # Without Dropout there is nothing to draw, and the splitting of keys need not be compiled.
+        return self.network._apply(params, X, key if has_dropout(self.network) else None)
 
 
 def as_function(net: Any) -> Function:
@@ -35,12 +39,14 @@ def as_function(net: Any) -> Function:
     raise TypeError(f"net must be a network or a function f(params, X), got {type(net).__name__}")
 
 
-def outputs_2d(function: Function, params: Params, X: Float[Array, "n d"]) -> Float[Array, "n c"]:
-    """The function's values as [n, c]; a function to [n] has c = 1.
+def outputs_2d(
+    function: Function, params: Params, X: Float[Array, "n d"], key: PRNGKeyArray | None = None
+) -> Float[Array, "n c"]:
+    """The function's values as [n, c]; a function to [n] has c = 1.  A `key` makes a network the one in training.
 
     **Raises** ValueError when it returns anything but [n] or [n, c].
     """
-    values = function(params, X)
+    values = function(params, X, key) if isinstance(function, _Apply) else function(params, X)
     if getattr(values, "ndim", 0) not in (1, 2) or values.shape[0] != X.shape[0]:
         shape = list(getattr(values, "shape", ()))
         raise ValueError(f"a network must return [n] or [n, out]; for X of shape {list(X.shape)} it returned {shape}")

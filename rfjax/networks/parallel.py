@@ -82,6 +82,11 @@ class Residual(Layer):
     def __init__(self, *layers: Layer):
         self.branch = Serial(*layers)
 
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers whose output is added to their input."""
+        return self.branch.layers
+
     def _init(self, key: PRNGKeyArray, in_dim: int) -> Params:
         self.width_out(in_dim)
         return self.branch._init(key, in_dim)

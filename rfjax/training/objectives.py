@@ -35,7 +35,10 @@ class Objective(eqx.Module):
 
 
 class Samples(Objective):
-    """The loss on n given samples: all of them, or `batch_size` drawn uniformly with replacement; all when reported."""
+    """The loss on n given samples: all of them, or `batch_size` drawn uniformly with replacement.
+
+    What is reported is the loss on all of them, without Dropout.
+    """
 
     function: Function
     X: Float[Array, "n d"]
@@ -44,17 +47,18 @@ class Samples(Objective):
     criterion: Loss = eqx.field(static=True)
 
     def loss(self, params: Params, key: PRNGKeyArray) -> Float[Array, ""]:
-        if self.batch_size is None:
-            return self.report(params, key)
-        rows = jax.random.randint(key, (self.batch_size,), 0, self.X.shape[0])
-        return _loss(self.function, params, self.X[rows], self.y[rows], self.criterion)
+        X, y = self.X, self.y
+        if self.batch_size is not None:
+            rows = jax.random.randint(key, (self.batch_size,), 0, X.shape[0])
+            X, y = X[rows], y[rows]
+        return _loss(self.function, params, X, y, self.criterion, _mask_key(key))
 
     def report(self, params: Params, key: PRNGKeyArray) -> Float[Array, ""]:
         return _loss(self.function, params, self.X, self.y, self.criterion)
 
 
 class Stream(Objective):
-    """The loss on `batch_size` fresh samples of a task, at every step and at every report."""
+    """The loss on `batch_size` fresh samples of a task, at every step and, without Dropout, at every report."""
 
     function: Function
     task: Task
@@ -63,10 +67,11 @@ class Stream(Objective):
 
     def loss(self, params: Params, key: PRNGKeyArray) -> Float[Array, ""]:
         X, y = self.task.sample(key, self.batch_size)
-        return _loss(self.function, params, X, y, self.criterion)
+        return _loss(self.function, params, X, y, self.criterion, _mask_key(key))
 
     def report(self, params: Params, key: PRNGKeyArray) -> Float[Array, ""]:
-        return self.loss(params, key)
+        X, y = self.task.sample(key, self.batch_size)
+        return _loss(self.function, params, X, y, self.criterion)
 
 
 class ExactRisk(Objective):
@@ -97,7 +102,17 @@ class ExactRisk(Objective):
 
 
 def _loss(
-    function: Function, params: Params, X: Float[Array, "n d"], y: Float[Array, "n ..."], criterion: Loss
+    function: Function,
+    params: Params,
+    X: Float[Array, "n d"],
+    y: Float[Array, "n ..."],
+    criterion: Loss,
+    key: PRNGKeyArray | None = None,
 ) -> Float[Array, ""]:
-    values = checks.outputs("net", outputs_2d(function, params, X), like=y.shape)
+    values = checks.outputs("net", outputs_2d(function, params, X, key), like=y.shape)
     return criterion(values, y.astype(values.dtype))
+
+
+def _mask_key(key: PRNGKeyArray) -> PRNGKeyArray:
+    """Dropout draws from its own stream: the step's key itself has drawn the samples."""
+    return jax.random.fold_in(key, 0xD207)

@@ -12,7 +12,7 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from rfjax import checks
-from rfjax.networks import Function, Layer, Params, as_function, outputs_2d
+from rfjax.networks import Function, Layer, Params, as_function, has_dropout, outputs_2d
 from rfjax.progress import Progress, reporter
 from rfjax.tasks import Task
 from rfjax.training.loop import Loop, Metric, descend
@@ -53,6 +53,7 @@ def train(
     sequence those steps, None about a hundred.  `metrics` maps names to functions of the parameters.  The exact
     population risk is recorded where it exists: data is a task, or `task` names the one behind (X, y), and the model is
     one hidden layer of (leaky) ReLUs.  `target_risk` stops when a recorded risk (absolute, without ½) is at or below it.
+    Dropout draws new masks at every step; what is recorded, and the run's predictions, are without it.
     `progress` True shows a bar; a function of (step, steps) is called at every record.
 
     It jits and vmaps; its loop has no reverse-mode derivative.  When the loss becomes NaN or infinite, training stops,
@@ -71,8 +72,10 @@ def train(
     if not isinstance(optimizer, optax.GradientTransformation):
         raise TypeError(f"optimizer must be an optax optimiser (optax.adam(1e-2)), got {type(optimizer).__name__}")
     function, settings = as_function(net), _Settings(data, batch_size, loss, exact, task)
-    if key is None and (params is None or settings.random):
-        raise ValueError("key is required: initial parameters or batches are random (pass key=jax.random.key(seed))")
+    if key is None and (params is None or settings.random or has_dropout(net)):
+        raise ValueError(
+            "key is required: initial parameters, batches or Dropout are random (pass key=jax.random.key(seed))"
+        )
     keys = jax.random.key(0) if key is None else checks.prng_key("key", key, batched=True)
     seeds = keys.ndim == 1
     params = _initial(net, params, keys, settings.columns, settings.dtype)
