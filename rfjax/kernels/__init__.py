@@ -7,7 +7,6 @@ from rfjax.kernels.infinite import InfiniteWidth
 from rfjax.kernels.modifiers import Normalised, Restrict
 from rfjax.kernels.pairs import CrossPairs, DiagonalPairs, Pairs
 from rfjax.kernels.stationary import RBF, Matern, RationalQuadratic, laplace, matern, rational_quadratic, rbf
-from rfjax.kernels.tiles import Tiling, memory_bound
 
 __all__ = [
     "RBF",
