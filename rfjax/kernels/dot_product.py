@@ -40,7 +40,7 @@ class ArcCosine(Kernel):
 
     def _evaluate(self, pairs: Pairs) -> Float[Array, "..."]:
         projections = jax.tree.map(lambda moment: pairs.columns * moment, pairs.covariance)  # of ⟨w, x⟩ and ⟨w, y⟩
-        return 2 * _rectified(self.order).propagate(projections).cross
+        return 2 * activations.rectified_monomial(self.order).propagate(projections).cross
 
 
 def polynomial(degree: int, scale: Scalar = 1.0, offset: Scalar = 1.0) -> Polynomial:
@@ -59,10 +59,3 @@ def angular() -> ArcCosine:
     Half at a zero row, which has no direction.
     """
     return ArcCosine(0)
-
-
-def _rectified(order: int) -> activations.Nonlinearity:
-    """x ↦ [x]₊^order."""
-    if order <= 1:
-        return (activations.step, activations.relu)[order]
-    return activations.rectified_monomial(order)
