@@ -2,7 +2,9 @@
 
 import dataclasses
 
+import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rfjax import checks
@@ -27,9 +29,11 @@ class LayerNorm(Layer):
     """
 
     eps: Float[Array, ""] | float
+    exact: bool = eqx.field(static=True)
 
     def __init__(self, eps: Float[Array, ""] | float = 0.0):
         self.eps = checks.number("eps", eps, least=0.0)
+        self.exact = isinstance(eps, (int, float, np.number)) and eps == 0
 
     def _init(self, key: PRNGKeyArray, in_dim: int) -> Params:
         return {}
@@ -52,5 +56,4 @@ class LayerNorm(Layer):
         return before
 
     def homogeneity(self, degree: float | None) -> float | None:
-        exact = isinstance(self.eps, (int, float)) and self.eps == 0
-        return 0 if degree == 0 or (exact and degree is not None) else None
+        return 0 if degree == 0 or (self.exact and degree is not None) else None

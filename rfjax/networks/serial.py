@@ -15,7 +15,9 @@ from rfjax.networks.base import Layer, Params, State
 from rfjax.networks.dense import Activation, Dense
 from rfjax.networks.repeat import iterate
 
-_UNROLLED = 3  # repetitions up to which a loop is not worth its compilation
+_UNROLLED = (
+    2  # repetitions that are written out: three and more compile and run faster as a loop (XLA fuses less twice)
+)
 
 
 class Serial(Layer):

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import rfjax as rf
 from rfjax.activations import erf, relu, step
 from rfjax.networks import Activation, Dense, Dropout, LayerNorm, Parallel, Repeat, Residual, Serial
 
@@ -208,3 +209,18 @@ def test_sums_and_norms_keep_small_angles_in_float32(pairs_of):
     exact = high[0, 1:6]
     assert (exact > 0).all() and exact[0] < 1e-10
     np.testing.assert_allclose(low[0, 1:6], exact, rtol=2e-4)
+
+
+def test_derivatives_are_finite_at_degenerate_pairs_and_right_elsewhere():
+    net = Serial(dense(1.3), LayerNorm(), Residual(ACT, Dropout(0.3), dense(0.7, 0.1)), dense(1.1))
+    points = np.concatenate([X, -X[:1], np.zeros((1, 2)), X[1:2] + 1e-9])
+    away = np.array([[0.4, -1.3], [2.0, 0.1], [-0.6, -0.7], [0.0, 1.0], [1.5, 1.5], [-2.0, 0.4]])
+    move, step = np.array([0.6, -0.8]), 1e-5
+
+    def total(Y):
+        return rf.ntk(net)(Y, jnp.asarray(X)).sum(axis=1)
+
+    slope = jax.jit(jax.grad(lambda Y: total(Y).sum()))
+    assert np.isfinite(slope(points)).all()
+    difference = (total(away + step * move) - total(away - step * move)) / (2 * step)
+    np.testing.assert_allclose(slope(away) @ move, difference, rtol=1e-6, atol=1e-8)
