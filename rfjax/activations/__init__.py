@@ -95,6 +95,7 @@ def from_function(
         raise TypeError(f"an activation must be a member of rf.activations or a function, got {function!r}")
     known: dict[Callable[..., Array], Nonlinearity] = {
         jax.nn.relu: relu,
+        jax.nn.leaky_relu: leaky_relu(0.01),  # its default slope
         jax.lax.erf: erf,
         jax.scipy.special.erf: erf,
         jax.numpy.abs: abs,

@@ -67,7 +67,7 @@ class Gabor(Smooth):
     def _below(self, pair: Covariance) -> Float[Array, "..."]:
         e = _envelope(pair)
         minus, _ = _exponents(pair, e)
-        change = -jnp.expm1(-2 * pair.cross * e.scale / e.determinant)
+        change = -jnp.expm1(-2 * (pair.cross * e.scale / e.determinant))
         cross = e.root * (jnp.exp(-minus) * change / (2 * jnp.sqrt(e.determinant)))
         size = pair.geometric
         return difference_near_diagonal(pair, self._square, self._derivative, cross, size / (1 + size))
@@ -75,7 +75,7 @@ class Gabor(Smooth):
     def _derivative(self, pair: Covariance) -> Float[Array, "..."]:
         e = _envelope(pair)
         minus, plus = _exponents(pair, e)
-        own, turn = e.scale / e.determinant, 8 * pair.cross * e.scale / e.determinant
+        own, turn = e.scale / e.determinant, 8 * (pair.cross * e.scale / e.determinant)
         wave = (own + turn * (1 - minus)) * jnp.exp(-minus) + (own - turn * (1 - plus)) * jnp.exp(-plus)
         return e.root * (wave / (2 * jnp.sqrt(e.determinant)))
 
@@ -102,7 +102,7 @@ class _Envelope(NamedTuple):
 def _envelope(pair: Covariance) -> _Envelope:
     m1, m2 = jnp.sqrt(1 + 2 * pair.left), jnp.sqrt(1 + 2 * pair.right)
     i1, i2 = 1 / m1, 1 / m2
-    product = pair.below * i1 * i2 * pair.above
+    product = (pair.below * i1) * (pair.above * i2)
     p1, p2 = (jnp.sqrt(2 * (0.25 + q) / (0.5 + q)) for q in (pair.left, pair.right))
     geometric = p1 * p2
     trace = m1 * i2 + m2 * i1 - i1 * i2

@@ -71,6 +71,6 @@ def _parts(pair: Covariance) -> _Parts:
     i1, i2 = 1 / m1, 1 / m2
     scale, root = i1 * i2, jnp.sqrt(i1) * jnp.sqrt(i2)
     rest = i1**2 + i2**2 * pair.left / (1 + pair.left)
-    adjacent = jnp.sqrt(m1 * i2 + m2 * i1 - scale + pair.below * i1 * i2 * pair.above)
+    adjacent = jnp.sqrt(m1 * i2 + m2 * i1 - scale + (pair.below * i1) * (pair.above * i2))
     opposite = pair.cross * root
     return _Parts(root, scale, rest, adjacent, opposite / adjacent, jnp.arctan2(opposite, adjacent))

@@ -28,6 +28,11 @@ def pairs(dtype: str) -> Covariance:
         (abs, activations.abs),
         (jax.scipy.special.erf, activations.erf),
         (jax.lax.erf, activations.erf),
+        (jnp.sin, activations.sin),
+        (jnp.cos, activations.cos),
+        (jnp.exp, activations.exp(1.0)),
+        (jnp.square, activations.monomial(2)),
+        (jax.nn.leaky_relu, activations.leaky_relu(0.01)),
         (activations.sign, activations.sign),
     ],
 )
@@ -35,6 +40,10 @@ def test_known_functions_come_back_as_members(function, member):
     assert activations.from_function(function) == member
     x = jnp.linspace(-2, 2, 5)
     np.testing.assert_allclose(member(x), function(x), atol=1e-15)
+
+
+def test_an_approximation_is_not_the_member_it_approximates():
+    assert isinstance(activations.from_function(jax.nn.gelu), activations.Quadrature)  # the form with tanh
 
 
 def smooth(x):
