@@ -147,7 +147,7 @@ def test_derivative_dual_is_prices(name, duals):
     np.testing.assert_allclose(slope, exact, rtol=0, atol=size * (1e-8 if dtype == "float64" else 2e-6))
 
 
-@pytest.mark.parametrize("name", ["relu", "erf", "sign"])
+@pytest.mark.parametrize("name", ["relu", "erf", "sign", "gelu"])
 def test_plain_moments_broadcast(name):
     own, plain = PLAIN[name]
     q11, q22 = np.array([[1.0], [2.0]]), np.array([0.5, 1.0, 3.0])
