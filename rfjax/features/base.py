@@ -8,7 +8,8 @@ import jax
 from jaxtyping import Array, Float
 
 from rfjax import checks
-from rfjax.kernels import Kernel, Pairs
+from rfjax.kernels import Kernel, Pairs, Tiling
+from rfjax.numerics import matmul
 
 if TYPE_CHECKING:
     from rfjax.features.neurons import Neurons
@@ -55,3 +56,13 @@ class FeatureKernel(Kernel):
 
     def _evaluate(self, pairs: Pairs) -> Float[Array, "..."]:
         return pairs.inner(self.features._features)
+
+    @property
+    def tiled(self) -> bool:
+        return False
+
+    def _product(
+        self, X: Float[Array, "n d"], Y: Float[Array, "m d"] | None, V: Float[Array, "m c"], tiling: Tiling
+    ) -> Float[Array, "n c"]:
+        left = self.features._features(X)
+        return matmul(left, matmul((left if Y is None else self.features._features(Y)).T, V))

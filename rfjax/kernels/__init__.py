@@ -7,6 +7,7 @@ from rfjax.kernels.infinite import InfiniteWidth
 from rfjax.kernels.modifiers import Normalised, Restrict
 from rfjax.kernels.pairs import CrossPairs, DiagonalPairs, Pairs
 from rfjax.kernels.stationary import RBF, Matern, RationalQuadratic, laplace, matern, rational_quadratic, rbf
+from rfjax.kernels.tiles import Tiling, memory_bound
 
 __all__ = [
     "RBF",
@@ -30,6 +31,7 @@ __all__ = [
     "arc_cosine",
     "laplace",
     "matern",
+    "memory_bound",
     "polynomial",
     "rational_quadratic",
     "rbf",

@@ -8,10 +8,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from rfjax import checks
-from rfjax.kernels.pairs import CrossPairs, DiagonalPairs, Pairs
+from rfjax.kernels.pairs import DiagonalPairs, Pairs
+from rfjax.kernels.tiles import Tiling, cross_gram, cross_matvec, self_gram, self_matvec
 
 
 class Kernel(eqx.Module):
@@ -27,22 +28,67 @@ class Kernel(eqx.Module):
     def _evaluate(self, pairs: Pairs) -> Float[Array, "..."]:
         """The kernel's values on `pairs`, in their layout: [n, m] or [n]."""
 
+    @property
+    def tiled(self) -> bool:
+        """Whether it is evaluated tile by tile.  Not where every tile would repeat what is costly in a single point."""
+        return True
+
+    def _prepared(self, X: Float[Array, "n d"], Y: Float[Array, "m d"]) -> "Kernel":
+        """The same kernel, with the work done that all tiles of k(X, Y) share."""
+        return self
+
+    def _product(
+        self, X: Float[Array, "n d"], Y: Float[Array, "m d"] | None, V: Float[Array, "m c"], tiling: Tiling
+    ) -> Float[Array, "n c"]:
+        """k(X, Y) V, and k(X) V without Y."""
+        if Y is None:
+            return self_matvec(_evaluate, tiling, self._prepared(X, X), X, V)
+        return cross_matvec(_evaluate, self._prepared(X, Y), X, Y, V, tiling)
+
     @final
     def __call__(self, X: Float[Array, "n d"], Y: Float[Array, "m d"] | None = None) -> Float[Array, "n m"]:
-        """The Gram matrix k(x_i, y_j).  Without Y it is that of X with itself: its diagonal exact,
-        and exactly symmetric (inside a larger compiled program up to a unit of rounding).
+        """The Gram matrix k(x_i, y_j).  Without Y it is that of X with itself: exactly symmetric, its diagonal exact.
 
-        **Raises** TypeError for data that are not floats, ValueError for wrong shapes, NaN or inf.
+        One compiled program, which works in tiles within `rf.kernels.memory_bound`.
+
+        **Raises** TypeError for data that are not floats, ValueError for wrong shapes, NaN or inf, or where the kernel's
+        values leave the range of its dtype.
         """
         X = checks.points("X", X)
         if Y is None:
-            return _symmetric(*_self_gram(self, X))
-        return _cross_gram(self, X, checks.points("Y", Y, columns=X.shape[1]))
+            return _in_range(X, *_self_gram(self, X, self._tiling(X, X, square=True)))
+        Y = checks.points("Y", Y, columns=X.shape[1])
+        return _in_range(X, *_cross_gram(self, X, Y, self._tiling(X, Y)))
 
     @final
     def diag(self, X: Float[Array, "n d"]) -> Float[Array, " n"]:
         """k(x_i, x_i), without the rest of the matrix.  Raises as `__call__` does."""
-        return _diagonal(self, checks.points("X", X))
+        X = checks.points("X", X)
+        return _in_range(X, *_diagonal(self, X))
+
+    @final
+    def matvec(
+        self, X: Float[Array, "n d"], Y: Float[Array, "m d"] | None, V: Float[Array, "m ..."]
+    ) -> Float[Array, "n ..."]:
+        """k(X, Y) V without ever forming the matrix; V [m] or [m, c].  With Y=None it is k(X) V, at half the work.
+
+        **Raises** as `__call__`, and ValueError unless V has a row for every row of Y.
+        """
+        X = checks.points("X", X)
+        Y = None if Y is None else checks.points("Y", Y, columns=X.shape[1])
+        V = checks.targets("V", V, rows=(X if Y is None else Y).shape[0])
+        columns = V if V.ndim == 2 else V[:, None]
+        itemsize = jnp.result_type(X, V).itemsize
+        tiling = Tiling.of(X.shape[0], (X if Y is None else Y).shape[0], itemsize, square=Y is None)
+        product, ok = _matvec(self, X, Y, columns, tiling)
+        return _in_range(X, product.reshape(X.shape[:1] + V.shape[1:]), ok)
+
+    def _tiling(self, X: Array, Y: Array, *, square: bool = False) -> Tiling:
+        n, m = X.shape[0], Y.shape[0]
+        # Over several devices the compiler divides one whole product better than a loop over its tiles.
+        if not self.tiled or _is_spread(X) or _is_spread(Y):
+            return Tiling.whole(n, m)
+        return Tiling.of(n, m, jnp.result_type(X, Y).itemsize, square=square)
 
     def __add__(self, other: Any) -> "Kernel":
         other = _as_kernel(other)
@@ -61,25 +107,53 @@ class Kernel(eqx.Module):
         return self.__mul__(other)
 
 
-@jax.jit
-def _self_gram(kernel: Kernel, X: Float[Array, "n d"]) -> tuple[Float[Array, "n n"], Float[Array, " n"]]:
-    return kernel._evaluate(CrossPairs(X, X, symmetric=True)), kernel._evaluate(DiagonalPairs(X))
+def _evaluate(kernel: Kernel, pairs: Pairs) -> Float[Array, "..."]:
+    return kernel._evaluate(pairs)
+
+
+@partial(jax.jit, static_argnames="tiling")
+def _self_gram(kernel: Kernel, X: Float[Array, "n d"], tiling: Tiling) -> tuple[Float[Array, "n n"], Bool[Array, ""]]:
+    K = self_gram(_evaluate, kernel._prepared(X, X), X, tiling)
+    return K, _finite(jnp.diagonal(K))  # by Cauchy and Schwarz nothing is larger
+
+
+@partial(jax.jit, static_argnames="tiling")
+def _cross_gram(
+    kernel: Kernel, X: Float[Array, "n d"], Y: Float[Array, "m d"], tiling: Tiling
+) -> tuple[Float[Array, "n m"], Bool[Array, ""]]:
+    K = cross_gram(_evaluate, kernel._prepared(X, Y), X, Y, tiling)
+    return K, _finite(K)
 
 
 @jax.jit
-def _symmetric(full: Float[Array, "n n"], diagonal: Float[Array, " n"]) -> Float[Array, "n n"]:
-    # A program of its own: inside `_self_gram` the two halves may be computed in two orders of rounding.
-    return jnp.where(jnp.eye(full.shape[0], dtype=bool), diagonal[:, None], (full + full.T) / 2)
+def _diagonal(kernel: Kernel, X: Float[Array, "n d"]) -> tuple[Float[Array, " n"], Bool[Array, ""]]:
+    values = kernel._evaluate(DiagonalPairs(X))
+    return values, _finite(values)
 
 
-@jax.jit
-def _cross_gram(kernel: Kernel, X: Float[Array, "n d"], Y: Float[Array, "m d"]) -> Float[Array, "n m"]:
-    return kernel._evaluate(CrossPairs(X, Y))
+@partial(jax.jit, static_argnames="tiling")
+def _matvec(
+    kernel: Kernel, X: Float[Array, "n d"], Y: Float[Array, "m d"] | None, V: Float[Array, "m c"], tiling: Tiling
+) -> tuple[Float[Array, "n c"], Bool[Array, ""]]:
+    product = kernel._product(X, Y, V.astype(jnp.result_type(X, V)), tiling)
+    return product, _finite(product)
 
 
-@jax.jit
-def _diagonal(kernel: Kernel, X: Float[Array, "n d"]) -> Float[Array, " n"]:
-    return kernel._evaluate(DiagonalPairs(X))
+def _finite(values: Array) -> Bool[Array, ""]:
+    return jnp.isfinite(values).all()
+
+
+def _in_range(X: Array, values: Array, ok: Bool[Array, ""]) -> Array:
+    if not checks.is_traced(ok) and not ok:
+        raise ValueError(
+            f"the kernel leaves the range of {values.dtype} at these points (the largest entry of X is "
+            f"{float(jnp.abs(X).max()):.3g}): scale the points or the kernel, or use float64"
+        )
+    return values
+
+
+def _is_spread(X: Array) -> bool:
+    return not checks.is_traced(X) and len(X.sharding.device_set) > 1
 
 
 def _is_scalar(value: Any) -> bool:
@@ -113,6 +187,13 @@ class Scaled(Kernel):
     def _evaluate(self, pairs: Pairs) -> Float[Array, "..."]:
         return self.factor * self.kernel._evaluate(pairs)
 
+    @property
+    def tiled(self) -> bool:
+        return self.kernel.tiled
+
+    def _prepared(self, X: Float[Array, "n d"], Y: Float[Array, "m d"]) -> "Scaled":
+        return Scaled(self.factor, self.kernel._prepared(X, Y))
+
 
 class Sum(Kernel):
     """k(x, y) = left(x, y) + right(x, y)."""
@@ -123,6 +204,13 @@ class Sum(Kernel):
     def _evaluate(self, pairs: Pairs) -> Float[Array, "..."]:
         return self.left._evaluate(pairs) + self.right._evaluate(pairs)
 
+    @property
+    def tiled(self) -> bool:
+        return self.left.tiled and self.right.tiled
+
+    def _prepared(self, X: Float[Array, "n d"], Y: Float[Array, "m d"]) -> "Sum":
+        return Sum(self.left._prepared(X, Y), self.right._prepared(X, Y))
+
 
 class Product(Kernel):
     """k(x, y) = left(x, y)·right(x, y)."""
@@ -132,3 +220,10 @@ class Product(Kernel):
 
     def _evaluate(self, pairs: Pairs) -> Float[Array, "..."]:
         return self.left._evaluate(pairs) * self.right._evaluate(pairs)
+
+    @property
+    def tiled(self) -> bool:
+        return self.left.tiled and self.right.tiled
+
+    def _prepared(self, X: Float[Array, "n d"], Y: Float[Array, "m d"]) -> "Product":
+        return Product(self.left._prepared(X, Y), self.right._prepared(X, Y))

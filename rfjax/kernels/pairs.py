@@ -8,18 +8,22 @@ points themselves.
 import abc
 from collections.abc import Callable
 from functools import cached_property
+from typing import Self
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
-from rfjax.numerics import Covariance, gram, norm, safe_divide
+from rfjax.numerics import Covariance, gram, norm
 
 NEAR_ANGLE = 1e-3  # |cos θ| beyond 1 − this is taken from differences: θ from the product is good to eps/√(2e-3)
-NEAR_DISTANCE = 1e-2  # the same for distances, whose kernels may be narrow: exp(−t·NEAR/2)·t·eps stays below 1e-5
-_BLOCK = 8  # rows that share one decision
+NEAR_DISTANCE = 1e-2  # of ‖x‖² + ‖y‖², for distances: narrow kernels err by e^{−tτ/2}·t·eps, below 1e-5 at this τ
+_NEIGHBOURS = 3  # of a point, so close, that are corrected one at a time
+_BLOCK = 8  # rows that share one decision beyond that
 
 Features = Callable[[Float[Array, "n d"]], Float[Array, "n p"]]
+Matrix = Callable[[Float[Array, "n d"], Float[Array, "m d"]], Array]
+Evaluate = Callable[["Pairs"], Float[Array, "..."]]
 
 
 class Pairs(abc.ABC):
@@ -45,35 +49,102 @@ class Pairs(abc.ABC):
         """⟨φ(x), φ(y)⟩ for a feature map φ."""
 
     @abc.abstractmethod
-    def matrix(self, function: Callable[[Float[Array, "n d"], Float[Array, "m d"]], Array]) -> Float[Array, "..."]:
+    def matrix(self, function: Matrix) -> Float[Array, "..."]:
         """function(X, Y) [n, m] for a kernel that is known as a function of two data sets; its diagonal for [n]."""
+
+    @abc.abstractmethod
+    def transformed(self, function: Features) -> Self:
+        """The same pairs of other points: function(X) with function(Y)."""
+
+    @abc.abstractmethod
+    def own(self, evaluate: Evaluate) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+        """What `evaluate` makes of each x with itself and of each y with itself, to broadcast: [n, 1] and [1, m]."""
 
 
 class CrossPairs(Pairs):
-    """All pairs of a row of X with a row of Y; `symmetric` when Y is X, whose diagonal is then exact."""
+    """All pairs of a row of X with a row of Y.
 
-    def __init__(self, X: Float[Array, "n d"], Y: Float[Array, "m d"], *, symmetric: bool = False):
+    `identity` numbers the points of both: a pair of equal numbers is one point with itself, and exact.
+    """
+
+    def __init__(
+        self,
+        X: Float[Array, "n d"],
+        Y: Float[Array, "m d"],
+        identity: tuple[Int[Array, " n"], Int[Array, " m"]] | None = None,
+    ):
         dtype = jnp.result_type(X, Y)
-        self.X, self.Y, self.symmetric = X.astype(dtype), Y.astype(dtype), symmetric
+        self.X, self.Y, self.identity = jnp.asarray(X, dtype), jnp.asarray(Y, dtype), identity
         self.columns = X.shape[1]
 
     @cached_property
+    def norms(self) -> tuple[Float[Array, "n 1"], Float[Array, "1 m"]]:
+        """‖x‖ and ‖y‖, to broadcast."""
+        return norm(self.X)[:, None], norm(self.Y)[None, :]
+
+    @cached_property
+    def folded(self) -> Float[Array, "n m"]:
+        """The angle θ of x and y as one number that keeps its digits: 1 − cos θ to θ = π/2, −(1 + cos θ) beyond.
+
+        Its sign tells the two sides apart.  A zero row is at right angles to everything.
+        """
+        (a, b), (x, y) = self.norms, self._directions
+        folded = fold(gram(x, y))
+        close = self._others(jnp.abs(folded) < NEAR_ANGLE)
+        folded = _corrected(_small_angles, folded, close, (self.X, x, a), (self.Y, y, b.T))
+        return folded if self.identity is None else jnp.where(self._same, 1 - _one(a), folded)
+
+    @cached_property
     def covariance(self) -> Covariance:
-        a, b, below, above = _angles(self.X, self.Y, self.symmetric, NEAR_ANGLE)
-        return Covariance(*(v / self.columns for v in (a**2, b**2, below, above)))
+        a, b = self.norms
+        root = self.columns**0.5
+        # At a zero row ⟨x, y⟩ = 0 has the derivative y, which a factor ‖x‖ = 0 would lose.
+        size = (_or_one(a) / root) * (_or_one(b) / root)
+        lost = size * (1 - _one(a) * _one(b))
+        one, other = unfold(self.folded)
+        return Covariance((a / root) ** 2, (b / root) ** 2, size * one - lost, size * other - lost)
 
     @cached_property
     def squared_distance(self) -> Float[Array, "n m"]:
         centre = lax.stop_gradient(jnp.mean(self.Y, axis=0))  # distances do not change, and what cancels shrinks
-        a, b, below, _ = _angles(self.X - centre, self.Y - centre, self.symmetric, NEAR_DISTANCE)
-        return (a - b) ** 2 + 2 * below
+        X, Y = self.X - centre, self.Y - centre
+        total = jnp.sum(X**2, axis=1)[:, None] + jnp.sum(Y**2, axis=1)
+        square = jnp.maximum(total - 2 * gram(X, Y), 0)
+        close = self._others(square <= NEAR_DISTANCE * total)
+        square = _corrected(_distances, square, close, (self.X,), (self.Y,))
+        return square if self.identity is None else jnp.where(self._same, 0, square)
+
+    def branch(self) -> "CrossPairs":
+        """The same pairs for use inside a branch of `lax.cond`: what is computed there is not remembered here."""
+        inside = CrossPairs(self.X, self.Y, self.identity)
+        vars(inside).update(norms=self.norms, folded=self.folded)
+        return inside
 
     def inner(self, features: Features) -> Float[Array, "n m"]:
-        left = features(self.X)
-        return gram(left, left if self.symmetric else features(self.Y))
+        return gram(features(self.X), features(self.Y))
 
-    def matrix(self, function: Callable[[Float[Array, "n d"], Float[Array, "m d"]], Array]) -> Float[Array, "n m"]:
+    def matrix(self, function: Matrix) -> Float[Array, "n m"]:
         return function(self.X, self.Y)
+
+    def transformed(self, function: Features) -> "CrossPairs":
+        return CrossPairs(function(self.X), function(self.Y), self.identity)
+
+    def own(self, evaluate: Evaluate) -> tuple[Float[Array, "n 1"], Float[Array, "1 m"]]:
+        return evaluate(DiagonalPairs(self.X))[:, None], evaluate(DiagonalPairs(self.Y))[None, :]
+
+    @cached_property
+    def _directions(self) -> tuple[Float[Array, "n d"], Float[Array, "m d"]]:
+        """x/‖x‖ and y/‖y‖; a zero row is its own direction."""
+        a, b = self.norms
+        return self.X / _or_one(a), self.Y / _or_one(b).T
+
+    @cached_property
+    def _same(self) -> Bool[Array, "n m"]:
+        assert self.identity is not None
+        return self.identity[0][:, None] == self.identity[1]
+
+    def _others(self, close: Bool[Array, "n m"]) -> Bool[Array, "n m"]:
+        return close if self.identity is None else close & ~self._same
 
 
 class DiagonalPairs(Pairs):
@@ -93,57 +164,110 @@ class DiagonalPairs(Pairs):
     def inner(self, features: Features) -> Float[Array, " n"]:
         return jnp.sum(features(self.X) ** 2, axis=1)
 
-    def matrix(self, function: Callable[[Float[Array, "n d"], Float[Array, "m d"]], Array]) -> Float[Array, " n"]:
+    def matrix(self, function: Matrix) -> Float[Array, " n"]:
         blocks = lax.map(lambda x: function(x[None], x[None]), self.X, batch_size=min(64, self.X.shape[0]))
         return jnp.diagonal(blocks, axis1=1, axis2=2).ravel()
 
+    def transformed(self, function: Features) -> "DiagonalPairs":
+        return DiagonalPairs(function(self.X))
 
-def _angles(
-    X: Float[Array, "n d"], Y: Float[Array, "m d"], symmetric: bool, near: float
-) -> tuple[Float[Array, "n 1"], Float[Array, "1 m"], Float[Array, "n m"], Float[Array, "n m"]]:
-    """Norms a of X and b of Y, and ab(1 − cos θ) and ab(1 + cos θ) for every pair."""
-    a, b = norm(X), norm(Y)
-    x, y = safe_divide(X, a[:, None]), safe_divide(Y, b[:, None])
-    cosine = jnp.clip(gram(x, y), -1, 1)
-    below, above = 1 - cosine, 1 + cosine
-    close = jnp.abs(cosine) > 1 - near
-    if symmetric:
-        diagonal = jnp.eye(X.shape[0], dtype=bool)
-        close &= ~diagonal
-    below, above = lax.cond(jnp.any(close), lambda: _by_difference(x, y, below, above, close), lambda: (below, above))
-    if symmetric:
-        below, above = jnp.where(diagonal, 0, below), jnp.where(diagonal, 2, above)
-    a, b = a[:, None], b[None, :]
-    zero = (a == 0) | (b == 0)
-    # At a zero row ⟨x, y⟩ = 0 has the derivative y, which lengths and angles cannot carry.
-    lost = lax.cond(jnp.any(zero), lambda: jnp.where(zero, gram(X, Y), 0), lambda: jnp.zeros_like(cosine))
-    return a, b, a * b * below - lost, a * b * above + lost
+    def own(self, evaluate: Evaluate) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
+        values = evaluate(self)
+        return values, values
 
 
-def _by_difference(
-    x: Float[Array, "n d"],
-    y: Float[Array, "m d"],
-    below: Float[Array, "n m"],
-    above: Float[Array, "n m"],
-    close: Bool[Array, "n m"],
-) -> tuple[Float[Array, "n m"], Float[Array, "n m"]]:
-    """Replace the `close` entries by ½‖x̂ − ŷ‖² and ½‖x̂ + ŷ‖², in blocks of rows; blocks without any pay nothing."""
-    n = x.shape[0]
+def fold(cosine: Float[Array, "..."]) -> Float[Array, "..."]:
+    """1 − c for c >= 0 and −(1 + c) < 0 below; a c beyond ±1 is rounding."""
+    return _signed(jnp.maximum(1 - jnp.abs(cosine), 0), cosine < 0)
+
+
+def _signed(smaller: Float[Array, "..."], beyond: Bool[Array, "..."]) -> Float[Array, "..."]:
+    # At c = −1 it is the least negative number: a zero would lose its sign in a sum with 0.
+    return jnp.where(beyond, -jnp.maximum(smaller, jnp.finfo(smaller.dtype).tiny), smaller)
+
+
+def unfold(folded: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    """1 − c and 1 + c from `fold`."""
+    beyond = folded < 0
+    return jnp.where(beyond, 2 + folded, folded), jnp.where(beyond, -folded, 2 - folded)
+
+
+def _one(a: Float[Array, "..."]) -> Float[Array, "..."]:
+    """1 where a != 0, otherwise 0."""
+    return (a != 0).astype(a.dtype)
+
+
+def _or_one(a: Float[Array, "..."]) -> Float[Array, "..."]:
+    """a, and 1 where a = 0."""
+    return jnp.where(a == 0, 1, a)
+
+
+Points = tuple[Float[Array, "..."], ...]
+Exact = Callable[[Points, Points, Float[Array, "..."]], Float[Array, "..."]]
+
+
+def _small_angles(left: Points, right: Points, folded: Float[Array, "..."]) -> Float[Array, "..."]:
+    """`folded` of nearly parallel or opposite pairs, from the part of ±y − x that is orthogonal to the shorter of the two.
+
+    e = direction of the shorter,  δ = ±y − x,  p = δ − e⟨e, δ⟩;   sin θ = ‖p‖/longer,  1 − cos θ = sin²θ/(1 + cos θ)
+    """
+    (X, x, a), (Y, y, b) = left, right
+    beyond = folded < 0
+    sign = jnp.where(beyond, -1, 1).astype(X.dtype)[..., None]
+    difference = sign * Y - X
+    axis = jnp.where(a <= b, x, sign * y)
+    across = difference - axis * jnp.sum(axis * difference, axis=-1, keepdims=True)
+    square = jnp.sum((across / _or_one(jnp.maximum(a, b))) ** 2, axis=-1)
+    smaller = square / (1 + jnp.sqrt(jnp.maximum(1 - square, 0.5)))
+    return _signed(smaller, beyond)
+
+
+def _distances(left: Points, right: Points, square: Float[Array, "..."]) -> Float[Array, "..."]:
+    return jnp.sum((left[0] - right[0]) ** 2, axis=-1)
+
+
+def _corrected(
+    exact: Exact, value: Float[Array, "n m"], close: Bool[Array, "n m"], left: Points, right: Points
+) -> Float[Array, "n m"]:
+    """`value` with its `close` entries replaced by `exact`, which takes points with the axis d last.
+
+    Few points have more than a few neighbours so close: those go one a row at a time, the others by whole rows.
+    """
+    rows = jnp.arange(value.shape[0])
+
+    def one_a_row(_: int, state: tuple[Array, Array]) -> tuple[Array, Array]:
+        value, close = state
+        column = jnp.argmax(close, axis=1)
+        old = value[rows, column]
+        new = exact(left, tuple(v[column] for v in right), old)
+        value = value.at[rows, column].set(jnp.where(close[rows, column], new, old), unique_indices=True)
+        return value, close.at[rows, column].set(False, unique_indices=True)
+
+    def some() -> Float[Array, "n m"]:
+        fixed, rest = lax.fori_loop(0, _NEIGHBOURS, one_a_row, (value, close))
+        return lax.cond(jnp.any(rest), lambda: _by_block(exact, fixed, rest, left, right), lambda: fixed)
+
+    return lax.cond(jnp.any(close), some, lambda: value)
+
+
+def _by_block(
+    exact: Exact, value: Float[Array, "n m"], close: Bool[Array, "n m"], left: Points, right: Points
+) -> Float[Array, "n m"]:
+    """The same for blocks of rows at once; blocks without a close entry pay nothing."""
+    n = value.shape[0]
     blocks = -(-n // _BLOCK)
 
-    def fold(v: Array) -> Array:
-        padding = [(0, blocks * _BLOCK - n)] + [(0, 0)] * (v.ndim - 1)
-        return jnp.pad(v, padding).reshape(blocks, _BLOCK, *v.shape[1:])
+    def split(v: Array) -> Array:
+        return jnp.pad(v, [(0, blocks * _BLOCK - n)] + [(0, 0)] * (v.ndim - 1)).reshape(blocks, _BLOCK, *v.shape[1:])
 
-    def fix(block: tuple[Array, Array, Array, Array]) -> tuple[Array, Array]:
-        rows, low, high, near = block
+    def fix(block: tuple[Points, Array, Array]) -> Array:
+        points, old, near = block
 
-        def differences() -> tuple[Array, Array]:
-            minus = jnp.sum((rows[:, None] - y) ** 2, axis=-1) / 2
-            plus = jnp.sum((rows[:, None] + y) ** 2, axis=-1) / 2
-            return jnp.where(near, minus, low), jnp.where(near, plus, high)
+        def replaced() -> Array:
+            new = exact(tuple(v[:, None] for v in points), tuple(v[None] for v in right), old)
+            return jnp.where(near, new, old)
 
-        return lax.cond(jnp.any(near), differences, lambda: (low, high))
+        return lax.cond(jnp.any(near), replaced, lambda: old)
 
-    fixed = lax.map(fix, (fold(x), fold(below), fold(above), fold(close)))
-    return tuple(v.reshape(blocks * _BLOCK, -1)[:n] for v in fixed)
+    fixed = lax.map(fix, (tuple(split(v) for v in left), split(value), split(close)))
+    return fixed.reshape(blocks * _BLOCK, -1)[:n]

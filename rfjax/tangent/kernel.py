@@ -9,7 +9,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from rfjax import checks
-from rfjax.kernels import Kernel, Pairs
+from rfjax.kernels import Kernel, Pairs, Tiling
 from rfjax.networks import Function, Layer, Params, as_function
 from rfjax.numerics import gram
 from rfjax.tangent.jacobian import jacobian, output_count, parameter_count
@@ -37,6 +37,17 @@ class EmpiricalNTK(Kernel):
 
     def _evaluate(self, pairs: Pairs) -> Float[Array, "..."]:
         return pairs.matrix(self._gram)
+
+    @property
+    def tiled(self) -> bool:
+        return False
+
+    def _product(
+        self, X: Float[Array, "n d"], Y: Float[Array, "m d"] | None, V: Float[Array, "m c"], tiling: Tiling
+    ) -> Float[Array, "n c"]:
+        if self.outputs == "full":
+            raise ValueError("matvec needs a kernel with one entry a pair of points: empirical_ntk with outputs='mean'")
+        return super()._product(X, Y, V, tiling)
 
     def _gram(self, X: Float[Array, "n d"], Y: Float[Array, "m d"]) -> Float[Array, "..."]:
         params = jax.tree.map(lambda leaf: jnp.asarray(leaf, X.dtype), self.params)

@@ -113,8 +113,8 @@ def test_float32_is_within_the_budget(computed):
     worst = {}
     for name, (_, single, scale) in computed["single"].items():
         worst[name] = (np.abs(single - computed["rounded"][name][1]) / scale).max()
-    # A sign after a sign turns an angle θ into one of √θ: at angles of 1e-7 it sees the rounding of normalised inputs.
-    budgets = dict.fromkeys(worst, 1e-5) | {"sign, depth 2": 1e-4}
+    # A sign after a sign turns an angle θ into one of √θ: with biases, where norms differ by 1e-6, it sees their rounding.
+    budgets = dict.fromkeys(worst, 1e-5) | {"sign, depth 2": 2e-5}
     assert {name: error for name, error in worst.items() if not error < budgets[name]} == {}
 
 

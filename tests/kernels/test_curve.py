@@ -1,0 +1,90 @@
+"""A kernel of the angle alone is one polynomial: equal to its layers, at every depth and every angle."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import rfjax as rf
+from rfjax.kernels import CrossPairs, InfiniteWidth
+from rfjax.kernels.infinite import OneCurve
+
+RNG = np.random.default_rng(0)
+ANGLES = np.concatenate([[0, 1e-6, 1e-4, 1e-3, 0.03, 0.05], np.linspace(0.1, np.pi - 0.1, 50)])
+ANGLES = np.concatenate([ANGLES, np.pi - ANGLES[:6]])
+
+
+def points(dtype: str, one_norm: bool) -> tuple[np.ndarray, np.ndarray]:
+    """X [70, 3] and Y [62, 3], with the first row of X at ANGLES to those of Y."""
+    X, Y = RNG.normal(size=(70, 3)), np.zeros((62, 3))
+    X[0], Y[:, 0], Y[:, 1] = (1, 0, 0), np.cos(ANGLES), np.sin(ANGLES)
+    if one_norm:
+        X /= np.linalg.norm(X, axis=1, keepdims=True)
+    else:
+        Y *= np.exp(RNG.normal(size=(62, 1)))
+    return X.astype(dtype), Y.astype(dtype)
+
+
+@jax.jit
+def both(kernel, X, Y):
+    """The kernel by its curve, whether that holds, and the kernel layer by layer."""
+    prepared = kernel._prepared(X, Y)
+    pairs = CrossPairs(X, Y)
+    return prepared._by_curve(pairs), prepared.holds, kernel._evaluate(pairs)
+
+
+@jax.jit
+def layers_only(kernel, X, Y):
+    return kernel._evaluate(CrossPairs(X, Y))
+
+
+HOMOGENEOUS = {
+    "relu, depth 1": rf.mlp(depth=1, width=1),
+    "relu, depth 10": rf.mlp(depth=10, width=1, w_std=1.3),
+    "relu, depth 100": rf.mlp(depth=100, width=1),
+    "leaky relu, depth 3": rf.mlp(depth=3, width=1, activation=rf.activations.leaky_relu(-0.2)),
+    "abs, standard": rf.mlp(depth=4, width=7, activation=rf.activations.abs, w_std=1.0, parameterization="standard"),
+    "erf after a norm": rf.Serial(
+        rf.Dense(1), rf.LayerNorm(), rf.Activation(rf.activations.erf), rf.Dense(1, 1.5, 0.3)
+    ),
+}
+ONE_NORM = {
+    "relu with bias": rf.mlp(depth=3, width=1, b_std=0.3),
+    "erf": rf.mlp(depth=3, width=1, activation=rf.activations.erf, w_std=1.5, b_std=0.1),
+    "tanh": rf.mlp(depth=2, width=1, activation=jnp.tanh, w_std=1.5),
+}
+CASES = [(name, net, False) for name, net in HOMOGENEOUS.items()] + [
+    (name, net, True) for name, net in ONE_NORM.items()
+]
+
+
+@pytest.mark.parametrize(("name", "net", "one_norm"), CASES, ids=[case[0] for case in CASES])
+@pytest.mark.parametrize("reading", ["nngp", "ntk"])
+def test_the_curve_is_the_layers(name, net, one_norm, reading, dtype):
+    X, Y = points(dtype, one_norm)
+    curve, holds, layers = both(InfiniteWidth(net, reading), X, Y)
+    assert holds
+    assert curve.dtype == dtype
+    scale = np.sqrt(np.outer(InfiniteWidth(net, reading).diag(X), InfiniteWidth(net, reading).diag(Y)))
+    assert (np.abs(curve - layers) / scale).max() < (1e-5 if dtype == np.float32 else 1e-10)
+
+
+def test_where_there_is_no_curve_the_layers_are_asked():
+    rough = InfiniteWidth(rf.mlp(depth=2, width=1, activation=rf.activations.sign), "nngp")  # bends like √θ at θ = 0
+    uneven = InfiniteWidth(ONE_NORM["erf"], "ntk")
+    for kernel, X, Y in ((rough, *points("float64", True)), (uneven, *points("float64", False))):
+        prepared = kernel._prepared(X, Y)
+        assert isinstance(prepared, OneCurve)
+        assert not prepared.holds
+        np.testing.assert_allclose(kernel(X, Y), layers_only(kernel, X, Y), rtol=1e-12)
+
+
+def test_hyperparameters_differentiate_through_the_curve():
+    X, Y = points("float64", False)
+
+    def value(w_std, evaluate):
+        return jnp.sum(jnp.sin(evaluate(InfiniteWidth(rf.mlp(depth=3, width=1, w_std=w_std), "ntk"))))
+
+    slope = jax.grad(value)(1.3, lambda kernel: kernel(X, Y))
+    layers = jax.jit(jax.grad(lambda w: value(w, lambda kernel: kernel._evaluate(CrossPairs(X, Y)))))(1.3)
+    np.testing.assert_allclose(slope, layers, rtol=1e-9)
