@@ -1,6 +1,7 @@
 """The error function: its dual is an arcsine, analytic however close the points are."""
 
 import math
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -10,7 +11,8 @@ from jaxtyping import Array, Float
 
 from rfjax.activations.base import Nonlinearity
 from rfjax.activations.piecewise import step_coefficients
-from rfjax.numerics import Covariance, safe_divide, safe_sqrt
+from rfjax.activations.smooth import nonnegative, quotient
+from rfjax.numerics import Covariance, safe_sqrt
 
 
 class Erf(Nonlinearity):
@@ -32,18 +34,25 @@ class Erf(Nonlinearity):
         return self.offset + self.height * jax.scipy.special.erf(x / self.width)
 
     def _propagate(self, pair: Covariance) -> Covariance:
-        q = pair.affine(1 / self.width, 0.0)
-        left, right = (_arcsine(2 * s, safe_sqrt(1 + 4 * s)) for s in (q.left, q.right))
-        below, above = _below(q, q.below), _below(q, q.above)
-        shift, scale = self.offset**2, self.height**2
-        if self.offset == 0:
-            return Covariance(scale * left, scale * right, scale * below, scale * above)
-        # A constant added to both: with a² = height²·left, and so on, Lagrange's identity as in Covariance.affine.
-        return Covariance(scale * left, scale * right, scale * below, scale * above).affine(1.0, math.sqrt(shift))
+        one, two = _side(pair.left / self.width**2), _side(pair.right / self.width**2)
+        p = _parts(pair, one, two, self.width)
+        geometric = (2 / math.pi) * one.root * two.root
+        small = self.height**2 * _shortfall(p, one, two)
+        scale = self.height**2
+        large = nonnegative(2 * scale * geometric - small)
+        obtuse = pair.below > pair.above
+        arcsine = Covariance(
+            scale * (2 / math.pi) * one.angle,
+            scale * (2 / math.pi) * two.angle,
+            jnp.where(obtuse, large, small),
+            jnp.where(obtuse, small, large),
+        )
+        return arcsine if self.offset == 0 else arcsine.affine(1.0, abs(self.offset))
 
     def _derivative(self, pair: Covariance) -> Float[Array, "..."]:
-        q = pair.affine(1 / self.width, 0.0)
-        return (self.height / self.width) ** 2 * (4 / math.pi) / jnp.sqrt(_determinant(q))
+        one, two = _side(pair.left / self.width**2), _side(pair.right / self.width**2)
+        p = _parts(pair, one, two, self.width)
+        return (4 / math.pi * (self.height / self.width) ** 2) * (one.scale * two.scale) / p.cosine
 
     def _coefficients(self, degree: int, scale: float, shift: float) -> Float[np.ndarray, " k"]:
         # erf(x/width) = 2·P(ε <= √2·x/width) − 1 smooths a step by independent noise, which damps degree k by ρ^k.
@@ -66,39 +75,51 @@ class Erf(Nonlinearity):
         return None
 
 
-def _determinant(q: Covariance) -> Float[Array, "..."]:
-    """(1+2q11)(1+2q22) − 4q12², as a sum of positive terms."""
-    return 1 + 2 * q.left + 2 * q.right + 4 * q.below * q.above
+class _Side(NamedTuple):
+    """What one of the two variances contributes: α = asin(2q/(1+2q)), with functions of it that no q overflows."""
+
+    scale: Float[Array, "..."]  # 1/√(1+2q)
+    angle: Float[Array, "..."]  # α
+    root: Float[Array, "..."]  # √α
+    sine: Float[Array, "..."]  # sin(α/2)
+    cosine: Float[Array, "..."]  # cos(α/2)
 
 
-def _arcsine(opposite: Float[Array, "..."], adjacent: Float[Array, "..."]) -> Float[Array, "..."]:
-    """(2/π)·asin of opposite/√(opposite² + adjacent²)."""
-    return (2 / math.pi) * jnp.arctan2(opposite, adjacent)
+def _side(q: Float[Array, "..."]) -> _Side:
+    p = 1 / (1 + 2 * q)
+    opposite, adjacent = 2 * (q * p), jnp.sqrt(p) * jnp.sqrt(2 - p)
+    cosine = jnp.sqrt((1 + adjacent) / 2)
+    angle = jnp.arctan2(opposite, adjacent)
+    return _Side(jnp.sqrt(p), angle, safe_sqrt(angle), opposite / (2 * cosine), cosine)
 
 
-def _below(q: Covariance, below: Float[Array, "..."]) -> Float[Array, "..."]:
-    """√(κ11 κ22) − κ12 for erf, where `below` is √(q11 q22) − q12; given `above` it is √(κ11 κ22) + κ12 (erf is odd).
+class _Parts(NamedTuple):
+    """sin β = ⟨u, v⟩ as the dual sees it, C = |sin β| and √(1 − C²), each free of cancellation."""
 
-    2·below' = E(σ(u) − σ(v))² − (√κ11 − √κ22)²,   E(σ(u) − σ(v))² = gap_u + gap_v,   κ11 − κ22 = gap_u − gap_v
-    gap_u = (2/π)(asin A − asin C),   asin A − asin C = atan2(A c' − C a', C A + c' a'),  a' = √(1−A²), c' = √(1−C²)
-    A = 2q11/(1+2q11),  C = 2q12/√((1+2q11)(1+2q22));   A − C itself from `below` and q11 − q22
+    short: Float[Array, "..."]  # √(sin α₁ sin α₂) − C
+    reach: Float[Array, "..."]  # √(sin α₁ sin α₂)
+    cosine: Float[Array, "..."]  # √(1 − C²)
+
+
+def _parts(pair: Covariance, one: _Side, two: _Side, width: float) -> _Parts:
+    # C = 2|q12|/√((1+2q11)(1+2q22));   1 − C² = p₁ + p₂ − p₁p₂ + 4(below/√‥)(above/√‥),  p = 1/(1+2q)
+    size = (2 / width**2) * one.scale * two.scale
+    below, above = size * pair.below, size * pair.above
+    p1, p2 = one.scale**2, two.scale**2
+    return _Parts(jnp.minimum(below, above), (below + above) / 2, jnp.sqrt(p1 + p2 * (1 - p1) + below * above))
+
+
+def _shortfall(p: _Parts, one: _Side, two: _Side) -> Float[Array, "..."]:
+    """(2/π)(√(α₁α₂) − asin C), which is small where u and v nearly agree, up to sign.
+
+    With ᾱ = (α₁+α₂)/2 and Δ = (α₁−α₂)/2:   √(α₁α₂) = ᾱ − (√α₁ − √α₂)²/2,   sin β = C
+    sin ᾱ − C = sin²Δ/(sin ᾱ + √(sin α₁ sin α₂)) + short
+    sin(ᾱ − β) = (sin ᾱ − C)(sin ᾱ + C)/(sin ᾱ cos β + cos ᾱ sin β)
     """
-    a, b = safe_sqrt(q.left), safe_sqrt(q.right)
-    m1, m2 = jnp.sqrt(1 + 2 * q.left), jnp.sqrt(1 + 2 * q.right)
-    cross = q.geometric - below
-    corner = jnp.sqrt(_determinant(q)) / (m1 * m2)
-    spread = safe_divide(q.left - q.right, a * m2 + b * m1)
-
-    def gap(own: Float[Array, "..."], m: Float[Array, "..."], difference: Float[Array, "..."]) -> Float[Array, "..."]:
-        large, small = 2 * own / m**2, 2 * cross / (m1 * m2)
-        cosine = jnp.sqrt(1 + 4 * own) / m**2
-        # A²(1−C²) − C²(1−A²) = (A−C)(A+C), divided by the conjugate where that does not vanish.
-        sine = safe_divide(difference * (large + small), large * corner + small * cosine)
-        exact = jnp.where(small > 0, sine, large * corner - small * cosine)
-        return (2 / math.pi) * jnp.arctan2(exact, large * small + corner * cosine)
-
-    gap_u = gap(q.left, m1, 2 / (m1 * m2) * (a * spread / m1 + below))
-    gap_v = gap(q.right, m2, 2 / (m1 * m2) * (-b * spread / m2 + below))
-    k11, k22 = (_arcsine(2 * s, jnp.sqrt(1 + 4 * s)) for s in (q.left, q.right))
-    radial = safe_divide(gap_u - gap_v, safe_sqrt(k11) + safe_sqrt(k22))
-    return jnp.maximum((gap_u + gap_v - radial**2) / 2, 0)
+    sine, cosine = one.sine * two.cosine + one.cosine * two.sine, one.cosine * two.cosine - one.sine * two.sine
+    apart = one.sine * two.cosine - one.cosine * two.sine
+    beta = p.reach - p.short
+    ahead = quotient(apart**2, sine + p.reach) + p.short
+    opposite = quotient(ahead * (sine + beta), sine * p.cosine + cosine * beta)
+    turned = jnp.arctan2(opposite, cosine * p.cosine + sine * beta)
+    return (2 / math.pi) * nonnegative(turned - (one.root - two.root) ** 2 / 2)

@@ -92,20 +92,18 @@ def cross_gram(evaluate: Evaluate, kernel: Any, X: Array, Y: Array, tiling: Tili
 
 def self_gram(evaluate: Evaluate, kernel: Any, X: Array, tiling: Tiling) -> Float[Array, "n n"]:
     """evaluate(kernel, pairs) for all pairs of X with itself: the lower triangle mirrored, its diagonal exact."""
+    diagonal = evaluate(kernel, DiagonalPairs(X))
     if tiling.single:
         numbers = _range(X.shape[0])
         full = evaluate(kernel, CrossPairs(X, X, (numbers, numbers)))
+        # Both halves are to be read from one buffer: fused into what follows they would be computed twice, and could be
+        # rounded in two ways.  A branch that depends on data is what compilers do not fuse across, as they do barriers.
+        full = lax.cond(jnp.isnan(diagonal).any(), lambda: full * jnp.nan, lambda: full)
     else:
         full = _tiled(evaluate, tiling, True, kernel, X, X)
-    return _mirrored(full, evaluate(kernel, DiagonalPairs(X)))
-
-
-def _mirrored(full: Float[Array, "n n"], diagonal: Float[Array, " n"]) -> Float[Array, "n n"]:
-    # Both halves are to be read from one buffer: fused into what follows they would be computed twice, and could be
-    # rounded in two ways.  A branch that depends on data is what compilers do not fuse across (as they do barriers).
-    full = lax.cond(jnp.isnan(diagonal).any(), lambda: full * jnp.nan, lambda: full)
-    row, column = jnp.arange(full.shape[0])[:, None], jnp.arange(full.shape[0])
-    return jnp.where(row > column, full, jnp.where(row == column, diagonal[:, None], full.T))
+    place = _range(full.shape[0])
+    mirrored = jnp.where(place[:, None] > place, full, full.T)
+    return mirrored.at[place, place].set(diagonal, unique_indices=True)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
