@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from rfjax.activations.base import Nonlinearity
 from rfjax.activations.piecewise import step_coefficients
 from rfjax.activations.smooth import nonnegative, quotient
-from rfjax.numerics import Covariance, safe_sqrt
+from rfjax.numerics import Covariance, arctan2, safe_sqrt
 
 
 class Erf(Nonlinearity):
@@ -89,7 +89,7 @@ def _side(q: Float[Array, "..."]) -> _Side:
     p = 1 / (1 + 2 * q)
     opposite, adjacent = 2 * (q * p), jnp.sqrt(p) * jnp.sqrt(2 - p)
     cosine = jnp.sqrt((1 + adjacent) / 2)
-    angle = jnp.arctan2(opposite, adjacent)
+    angle = arctan2(opposite, adjacent)
     return _Side(jnp.sqrt(p), angle, safe_sqrt(angle), opposite / (2 * cosine), cosine)
 
 
@@ -121,5 +121,5 @@ def _shortfall(p: _Parts, one: _Side, two: _Side) -> Float[Array, "..."]:
     beta = p.reach - p.short
     ahead = quotient(apart**2, sine + p.reach) + p.short
     opposite = quotient(ahead * (sine + beta), sine * p.cosine + cosine * beta)
-    turned = jnp.arctan2(opposite, cosine * p.cosine + sine * beta)
+    turned = arctan2(opposite, cosine * p.cosine + sine * beta)
     return (2 / math.pi) * nonnegative(turned - (one.root - two.root) ** 2 / 2)

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from rfjax.activations.piecewise import step_coefficients
 from rfjax.activations.smooth import Smooth, difference_near_diagonal
-from rfjax.numerics import Covariance, normal_cdf
+from rfjax.numerics import Covariance, arctan2, normal_cdf
 
 
 class GELU(Smooth):
@@ -28,7 +28,7 @@ class GELU(Smooth):
 
     def _square(self, q: Float[Array, "..."]) -> Float[Array, "..."]:
         root, part = jnp.sqrt(1 + 2 * q), q / (1 + q)
-        return q * ((math.pi / 2 + jnp.arctan2(q, root) + 2 * part / root) / (2 * math.pi))
+        return q * ((math.pi / 2 + arctan2(q, root) + 2 * part / root) / (2 * math.pi))
 
     def _below(self, pair: Covariance) -> Float[Array, "..."]:
         p, size = _parts(pair), pair.geometric
@@ -73,4 +73,4 @@ def _parts(pair: Covariance) -> _Parts:
     rest = i1**2 + i2**2 * pair.left / (1 + pair.left)
     adjacent = jnp.sqrt(m1 * i2 + m2 * i1 - scale + (pair.below * i1) * (pair.above * i2))
     opposite = pair.cross * root
-    return _Parts(root, scale, rest, adjacent, opposite / adjacent, jnp.arctan2(opposite, adjacent))
+    return _Parts(root, scale, rest, adjacent, opposite / adjacent, arctan2(opposite, adjacent))

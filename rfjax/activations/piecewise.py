@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from scipy.special import ndtr
 
 from rfjax.activations.base import Nonlinearity
-from rfjax.numerics import Covariance, angle, hermite_functions, safe_sqrt, sin_minus_theta_cos
+from rfjax.numerics import Covariance, angle, hermite_functions, safe_divide, safe_sqrt, sin_minus_theta_cos
 
 
 class LeakyReLU(Nonlinearity):
@@ -115,7 +115,8 @@ def _abs_moments(
     """
     r, smaller = (below + above) / 2, jnp.minimum(below, above)
     folded = angle(smaller, jnp.maximum(below, above))
-    new_below = jnp.maximum(smaller - r * (2 / math.pi) * sin_minus_theta_cos(folded), 0)
+    sine, cosine = safe_divide(safe_sqrt(below) * safe_sqrt(above), r), safe_divide(r - smaller, r)
+    new_below = jnp.maximum(smaller - r * (2 / math.pi) * sin_minus_theta_cos(folded, sine, cosine), 0)
     return new_below, 2 * r - new_below
 
 

@@ -12,11 +12,12 @@ from rfjax.numerics.gaussian import (
 )
 from rfjax.numerics.hermite import gaussian_quadrature, hermite, hermite_functions
 from rfjax.numerics.products import gram, matmul
-from rfjax.numerics.safe import angle, norm, safe_divide, safe_sqrt, sin_minus_theta_cos
+from rfjax.numerics.safe import angle, arctan2, norm, safe_divide, safe_sqrt, sin_minus_theta_cos
 
 __all__ = [
     "Covariance",
     "angle",
+    "arctan2",
     "bivariate_normal_cdf",
     "gaussian_quadrature",
     "gram",
