@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from rfjax import checks
@@ -97,7 +98,7 @@ class Layer(eqx.Module):
     def apply(
         self, params: Params, X: Float[Array, "n in"], *, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n out"]:
-        """The network's outputs [n, out] at X [n, d].  A `key` makes it the network in training: Dropout draws its masks.
+        """The network's outputs [n, out] at X [n, d], in X's dtype.  A `key` makes it the network in training, with Dropout.
 
         **Raises** TypeError for data that are not floats or a bad key, ValueError for a wrong shape, NaN or inf.
         """
@@ -117,7 +118,7 @@ def _draw(layer: Layer, key: PRNGKeyArray, in_dim: int) -> Params:
 
 @jax.jit
 def _run(layer: Layer, params: Params, X: Float[Array, "n in"], key: PRNGKeyArray | None) -> Float[Array, "n out"]:
-    return layer._apply(params, X, key)
+    return layer._apply(jax.tree.map(lambda leaf: jnp.asarray(leaf, X.dtype), params), X, key)
 
 
 def require_gaussian(layer: str, state: State) -> None:

@@ -31,6 +31,15 @@ def test_layer_norm_has_mean_zero_and_variance_one(dtype):
     assert np.isfinite(slope).all()
 
 
+def test_dtype_follows_the_data():
+    params = BRANCHES.init(KEY, 3)
+    wide = BRANCHES.apply(params, X)
+    assert wide.dtype == np.float64
+    narrow = BRANCHES.apply(params, X.astype(np.float32))
+    assert narrow.dtype == np.float32
+    np.testing.assert_allclose(narrow, wide, rtol=0, atol=1e-5)
+
+
 def test_dropout_scales_what_it_keeps():
     rate, Z = 0.3, np.random.default_rng(1).normal(size=(400, 50))
     layer = Dropout(rate)
