@@ -5,6 +5,7 @@ import math
 import jax.numpy as jnp
 import mpmath as mp
 import numpy as np
+import pytest
 
 from rfjax.numerics import gaussian_quadrature, hermite, hermite_functions
 
@@ -43,6 +44,24 @@ def test_functions_at_degree_2000():
                 assert abs(computed[k, column] - float(exact)) < 2e-14, (k, x[column])
     assert hermite_functions(0, np.array(x)).shape == (1, len(x))
     np.testing.assert_allclose(hermite_functions(0, np.array(x))[0], np.exp(-(np.array(x) ** 2) / 4))
+
+
+@pytest.mark.parametrize("x", [60.0, -80.3])
+def test_functions_where_the_gaussian_underflows(x):
+    computed = hermite_functions(2000, np.array([x, 1.0, x]))
+    np.testing.assert_array_equal(computed[:, 2], computed[:, 0])
+    np.testing.assert_array_equal(computed[:, 1], hermite_functions(2000, np.array([1.0]))[:, 0])
+    np.testing.assert_allclose(hermite_functions(2000, x), computed[:, 0], rtol=1e-13, atol=1e-15)
+    with mp.workdps(80):
+        previous, current = mp.mpf(0), mp.exp(-(mp.mpf(x) ** 2) / 4)
+        for k in range(2001):
+            exact = float(current)
+            assert abs(computed[k, 0] - exact) <= min(2e-14, 1e-12 * abs(exact) + 1e-14 * (k > x * x / 4)) + 1e-320, k
+            previous, current = current, (mp.mpf(x) * current - mp.sqrt(k) * previous) / mp.sqrt(k + 1)
+
+
+def test_functions_far_beyond_any_range_are_zero():
+    assert not hermite_functions(50, np.array([1e9, -np.inf])).any()
 
 
 def test_quadrature_is_exact_for_smooth_functions():
