@@ -140,6 +140,27 @@ def test_erf_at_degree_2000_is_a_damped_step():
     np.testing.assert_allclose(a[::2], 0, atol=1e-15)
 
 
+@pytest.mark.parametrize("shift", [-90.0, -45.0, -18.3, -7.0, -1e-3, 0.0, 0.4, 60.0])
+def test_moments_of_piecewise_functions_in_the_tails(shift):
+    scale = 1.5
+    with mp.workdps(700):
+        b, unit = mp.mpf(shift) / scale, mp.mpf(scale)
+        density, above = mp.exp(-(b**2) / 2) / mp.sqrt(2 * mp.pi), mp.erfc(-b / mp.sqrt(2)) / 2
+        first, second = unit * (density + b * above), unit**2 * ((1 + b**2) * above + b * density)
+        square = unit**2 * (1 + b**2) - second
+        slope = mp.mpf(0.1)
+        expected = {
+            activations.relu: (first, second),
+            activations.leaky_relu(0.1): (first + slope * (shift - first), second + slope**2 * square),
+            activations.identity: (mp.mpf(shift), second + square),
+            activations.step: (above, above),
+        }
+        for own, exact in expected.items():
+            np.testing.assert_allclose(own.moments(scale=scale, shift=shift), [float(v) for v in exact], rtol=3e-13)
+        mean = float(activations.relu.hermite_coefficients(0, scale=scale, shift=shift)[0])
+        assert mean == pytest.approx(float(first), rel=3e-13, abs=0)
+
+
 def test_moments_in_closed_form():
     scale, shift = 1.3, -0.8
     beta = shift / scale
