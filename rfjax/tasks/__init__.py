@@ -53,7 +53,7 @@ def function(
     target: Callable[[Float[Array, "n d"]], Float[Array, " n"]],
     d: int,
     *,
-    mean: float = 0.0,
+    mean: float | None = None,
     variance: float | None = None,
     key: PRNGKeyArray | None = None,
 ) -> FunctionTask:
@@ -62,14 +62,17 @@ def function(
     Give its `variance` (and `mean`, 0 if not said), or a `key` to estimate both from 2¹⁸ samples; with neither, the task
     samples and evaluates, and asking for its variance raises.
 
-    **Raises** TypeError when `target` is not callable, ValueError for a negative variance.
+    **Raises** TypeError when `target` is not callable, ValueError for a negative variance, or a mean without variance.
     """
     if not callable(target):
         raise TypeError(f"target must be a function of X [n, d], got {type(target).__name__}")
     d = _checks.count("d", d)
     if variance is not None:
-        moments = (float(_checks.number("mean", mean)), float(_checks.number("variance", variance, least=0.0)))
+        known = 0.0 if mean is None else float(_checks.number("mean", mean))
+        moments = (known, float(_checks.number("variance", variance, least=0.0)))
         return FunctionTask(target, d, moments)
+    if mean is not None:
+        raise ValueError("mean= needs variance= beside it: give both, or neither and a key= to estimate them")
     unknown = FunctionTask(target, d, None)
     return unknown if key is None else FunctionTask(target, d, estimate_moments(unknown, key))
 

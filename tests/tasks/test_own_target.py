@@ -55,6 +55,8 @@ def test_unknown_moments_raise_and_say_what_to_do():
         (lambda: tasks.function(target, 2, variance=-1.0), ValueError, "variance"),
         (lambda: tasks.function(target, 2, variance=np.nan), ValueError, "variance"),
         (lambda: tasks.function(target, 2, mean=np.inf, variance=1.0), ValueError, "mean"),
+        (lambda: tasks.function(target, 2, mean=0.5), ValueError, "mean= needs variance="),
+        (lambda: tasks.function(target, 2, mean=0.0, key=KEY), ValueError, "mean= needs variance="),
         (lambda: tasks.function(target, 2, key=3), TypeError, "key"),
         (lambda: tasks.function(lambda X: X, 2)(jnp.ones((4, 2))), ValueError, r"\[n, d\] to \[n\].*returned \[4, 2\]"),
         (lambda: tasks.function(lambda X: X[:, :1], 2).sample(KEY, 4), ValueError, r"returned \[4, 1\]"),
