@@ -83,6 +83,13 @@ class Kernel(eqx.Module):
         product, ok = _matvec(self, X, Y, columns, tiling)
         return _in_range(X, product.reshape(X.shape[:1] + V.shape[1:]), ok)
 
+    @final
+    def on(self, columns: Any) -> "Kernel":
+        """This kernel on some columns of the data: `rbf(1.0).on([0, 2])`, an int for one.  See `rf.kernels.Restrict`."""
+        from rfjax.kernels.modifiers import Restrict  # which imports this module
+
+        return Restrict(self, columns)
+
     def _tiling(self, X: Array, Y: Array, *, square: bool = False) -> Tiling:
         n, m = X.shape[0], Y.shape[0]
         # Over several devices the compiler divides one whole product better than a loop over its tiles.

@@ -25,6 +25,14 @@ def test_restriction_is_the_kernel_of_the_columns(stacked):
     np.testing.assert_allclose(Restrict(polynomial(2), [1]).diag(X), (X[:, 1] ** 2 + 1) ** 2, rtol=1e-14)
 
 
+def test_on_is_the_restriction():
+    k = polynomial(2).on([2, 0])
+    assert (k.kernel, k.columns) == (polynomial(2), (2, 0))
+    assert rbf(1.0).on(1).columns == (1,)
+    with pytest.raises(ValueError, match="columns must be different"):
+        rbf(1.0).on([0, 0])
+
+
 def test_normalised_linear_is_the_cosine(dtype):
     k = Normalised(polynomial(1, 2.5, 0.0))
     x, y = X.astype(dtype), Y.astype(dtype)
