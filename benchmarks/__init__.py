@@ -1,0 +1,1 @@
+"""How fast rfjax is, and how exact: `python -m benchmarks kernels`."""

@@ -1,0 +1,56 @@
+"""The command `python -m benchmarks`: one subcommand a suite."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from benchmarks import kernels
+from benchmarks.report import header, record, table
+from rfjax.progress import reporter
+from rfjax.storage import StorageError, open_folder
+
+RESULTS = Path("results/benchmarks")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure what `arguments` (default: the command line) ask for, write it as JSON and print it as a table.
+
+    Exit codes: 0 done (whether or not targets are met), 2 bad input or an unusable folder, 130 interrupted.
+    """
+    asked = _parser().parse_args(arguments)
+    suite = kernels
+    name = "kernels" if asked.only is None else f"kernels-{asked.only}"  # part of a suite never replaces the whole
+    out = asked.out or RESULTS / f"{name}.json"
+    cases = suite.cases(suite.PRESETS[asked.preset], asked.only)
+    about = {"suite": "kernels", "preset": asked.preset, "only": asked.only, **header()}
+    rows = []
+    try:
+        open_folder(out.parent)
+        with reporter(True, len(cases), "kernels") as report:
+            for done, case in enumerate(cases, 1):
+                rows += case()
+                record(out, about, rows)
+                if report is not None:
+                    report(done)
+    except StorageError as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("benchmarks: interrupted; what was measured is in the file", file=sys.stderr)
+        raise SystemExit(130) from None
+    table(about, rows)
+    print(f"written to {out}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    suites = parser.add_subparsers(required=True, metavar="suite")
+    suite = suites.add_parser("kernels", help="Gram matrices and their products: speed, memory, float32 error")
+    suite.add_argument("--preset", choices=list(kernels.PRESETS), default="default")
+    suite.add_argument("--only", choices=list(kernels.GROUPS), help="one group")
+    suite.add_argument("--out", type=Path, help=f"the JSON file ({RESULTS}/kernels.json, kernels-GROUP.json)")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

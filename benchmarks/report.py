@@ -1,0 +1,124 @@
+"""What a benchmark measured: rows, the file that holds them, and the table that shows them."""
+
+import dataclasses
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rfjax.experiments.cells import environment
+from rfjax.storage import write_whole
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measurement.
+
+    seconds: of a call, median of `repetitions`.  ratio: those by the seconds of `against`, in the same rounds.
+    temp_bytes: of the compiled call, beside arguments and result.  peak_rss_bytes: of the process, until then.
+    compilations: during the timed calls.  error: worst, in units of √(k(x,x)k(y,y)).  target: the most that the fields
+    named there may be.
+    """
+
+    group: str
+    name: str
+    settings: dict[str, Any]
+    seconds: float | None = None
+    repetitions: int | None = None
+    against: str | None = None
+    ratio: float | None = None
+    temp_bytes: int | None = None
+    peak_rss_bytes: int | None = None
+    compilations: int | None = None
+    error: float | None = None
+    target: dict[str, float] = field(default_factory=dict)
+    note: str | None = None
+
+    @property
+    def met(self) -> bool | None:
+        """Whether every target is met; None without any, or where one was not measured."""
+        values = [(getattr(self, name), most) for name, most in self.target.items()]
+        if not values or any(value is None for value, _ in values):
+            return None
+        return all(value <= most for value, most in values)
+
+
+def header() -> dict[str, Any]:
+    """When, of which code, and on what: nothing that names the machine or a folder of it."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "commit": _commit(),
+        "cpu": _cpu(),
+        "cores": cores,
+        **environment(),
+    }
+
+
+def record(path: Path, about: dict[str, Any], rows: list[Row]) -> None:
+    """Write the file, whole.  Raises StorageError when the folder cannot be written."""
+    content = {**about, "rows": [dataclasses.asdict(row) | {"met": row.met} for row in rows]}
+    write_whole(path, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def table(about: dict[str, Any], rows: list[Row]) -> None:
+    """Print the rows, a line each, under what they were measured on."""
+    from rich.console import Console
+    from rich.table import Table
+
+    width = None if sys.stdout.isatty() else 160
+    console, device, versions = Console(width=width), about["device"], about["versions"]
+    console.print(f"{device['kind']} x {device['count']}, {about['cpu']}, {about['cores']} cores", highlight=False)
+    console.print(
+        f"rfjax {versions['rfjax']} ({about['commit']}), jax {versions['jax']}, {about['date']}", highlight=False
+    )
+    columns = Table("group", "what", "settings", box=None)
+    for name in ("seconds", "ratio", "temp MiB", "error"):
+        columns.add_column(name, justify="right")
+    for name in ("target", "met"):
+        columns.add_column(name)
+    for row in rows:
+        settings = " ".join(f"{name}={value}" for name, value in row.settings.items() if name not in ("dtype", "m"))
+        columns.add_row(
+            row.group,
+            row.name,
+            settings,
+            "" if row.seconds is None else f"{row.seconds:.3g}",
+            "" if row.ratio is None else f"{row.ratio:.2f}",
+            "" if row.temp_bytes is None else f"{row.temp_bytes / 2**20:.1f}",
+            "" if row.error is None else f"{row.error:.1e}",
+            row.note or ", ".join(f"{name} ≤ {most:.3g}" for name, most in row.target.items()),
+            {None: "", True: "yes", False: "no"}[row.met],
+        )
+    console.print(columns)
+
+
+def _commit() -> str | None:
+    """The commit, with a + where tracked files have changed since; None outside a repository."""
+    commit = _git("rev-parse", "--short=12", "HEAD")
+    return commit and commit + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=30
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _cpu() -> str:
+    """The processor's model."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
