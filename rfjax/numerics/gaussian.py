@@ -51,6 +51,12 @@ def _owens_t_at(h: Float[Array, "..."], z: Float[Array, "..."], tail: Float[Arra
     return jnp.where(z == 0, 0, jnp.where((z < 0) != (h < 0), -value, value))
 
 
+def _product(h: Float[Array, "..."], a: Float[Array, "..."]) -> Float[Array, "..."]:
+    """h·a with 0·∞ = 0."""
+    zero = (h == 0) | (a == 0)
+    return jnp.where(zero, 0, jnp.where(zero, 1, h) * jnp.where(zero, 1, a))
+
+
 @jax.custom_jvp
 def owens_t(h: Float[Array, "..."], a: Float[Array, "..."]) -> Float[Array, "..."]:
     """Owen's T function, even in h and odd in a, to about 1e-15 absolute.
@@ -59,7 +65,7 @@ def owens_t(h: Float[Array, "..."], a: Float[Array, "..."]) -> Float[Array, "...
 
     Owen 1956, *Tables for computing bivariate normal probabilities*.
     """
-    z = jnp.clip(jnp.where(h == 0, 0, a * jnp.where(h == 0, 1, h)), -_FAR, _FAR)
+    z = jnp.clip(_product(h, a), -_FAR, _FAR)
     return jnp.where(h == 0, jnp.arctan(a) / (2 * math.pi), _owens_t_at(h, z, normal_cdf(-jnp.abs(z))))
 
 
@@ -67,8 +73,9 @@ def owens_t(h: Float[Array, "..."], a: Float[Array, "..."]) -> Float[Array, "...
 def _owens_t_jvp(primals, tangents):
     h, a = primals
     dh, da = tangents
-    by_h = -normal_pdf(h) * (normal_cdf(a * h) - 0.5)
-    by_a = jnp.exp(-(h**2) * (1 + a**2) / 2) / (2 * math.pi * (1 + a**2))
+    z = _product(h, a)
+    by_h = -normal_pdf(h) * (normal_cdf(z) - 0.5)
+    by_a = jnp.exp(-(h**2 + z**2) / 2) / (2 * math.pi * (1 + a**2))
     return owens_t(h, a), by_h * dh + by_a * da
 
 
@@ -107,6 +114,7 @@ def _pair(
     h: Float[Array, "..."], k: Float[Array, "..."], below: Float[Array, "..."], above: Float[Array, "..."]
 ) -> _Pair:
     s = safe_sqrt(below * above)
+    h, k = jnp.clip(h, -_FAR, _FAR), jnp.clip(k, -_FAR, _FAR)
 
     def standardised(gap: Float[Array, "..."]) -> Float[Array, "..."]:
         return jnp.where(s > 0, jnp.clip(gap / jnp.where(s > 0, s, 1), -_FAR, _FAR), _FAR * jnp.sign(gap))
@@ -133,8 +141,8 @@ def bivariate_normal_cdf(
         Φ₂ = ½(Φ(h) + Φ(k)) − T(h, (k−ρh)/(hs)) − T(k, (h−ρk)/(ks)) − ½·[h, k of opposite sign],  s = √(1−ρ²)
         Φ₂(0, 0; ρ) = ½ − θ/2π with θ the angle of cosine ρ
 
-    A zero argument counts as positive.  Within 1e-15 absolute in float64.  Its derivative in ρ, the bivariate density,
-    is taken as 0 at ρ = ±1.  Owen 1956.
+    A zero argument counts as positive, and ±∞ is allowed.  Within 1e-15 absolute in float64.  Its derivative in ρ, the
+    bivariate density, is taken as 0 at ρ = ±1.  Owen 1956.
     """
     return _pair(h, k, below, above).cdf
 
@@ -142,8 +150,9 @@ def bivariate_normal_cdf(
 @bivariate_normal_cdf.defjvp
 def _bivariate_normal_cdf_jvp(primals, tangents):
     h, k, below, above = primals
+    h, k = jnp.clip(h, -_FAR, _FAR), jnp.clip(k, -_FAR, _FAR)
     dh, dk, dbelow, dabove = tangents
-    pair = _pair(*primals)
+    pair = _pair(h, k, below, above)
     by_rho = safe_divide(jnp.exp(-exponent(h, k, below, above)), 2 * math.pi * pair.s)
     change = normal_pdf(h) * pair.left * dh + normal_pdf(k) * pair.right * dk + by_rho * (dabove - dbelow) / 2
     return pair.cdf, change

@@ -188,6 +188,22 @@ def test_derivatives_stay_finite_where_they_jump(dtype):
         assert np.isfinite(table).all()
 
 
+def test_infinite_arguments(dtype):
+    # Φ₂(∞, k) = Φ(k) and Φ₂(−∞, k) = 0, at every correlation; its derivatives are finite, and those in h and ρ are 0.
+    k, below = (v.ravel() for v in np.meshgrid([-np.inf, -3.0, 0.0, 0.5, np.inf], [0.0, 1e-3, 0.7, 1.0, 1.6, 2.0]))
+    k, below = k.astype(dtype), below.astype(dtype)
+    above, infinite = 2 - below, np.full_like(k, np.inf)
+    tolerance = 1e-15 if dtype == np.float64 else 2e-7
+    for sign, value in ((1, ndtr(k.astype(float))), (-1, np.zeros_like(k))):
+        for pair in ((sign * infinite, k), (k, sign * infinite)):
+            np.testing.assert_allclose(both(*pair, below, above, dtype=dtype)[0], value, rtol=0, atol=tolerance)
+        by_h, by_k, by_rho = slopes(sign * infinite, k, below, above, dtype=dtype)[0]
+        np.testing.assert_array_equal(by_h, 0)
+        np.testing.assert_array_equal(by_rho, 0)
+        expected = density(k.astype(float)) if sign == 1 else np.zeros_like(k)
+        np.testing.assert_allclose(by_k, expected, rtol=0, atol=tolerance)
+
+
 H = np.array([-8.0, -4.0, -2.0, -1.0, -0.3, -1e-8, 0.0, 1e-8, 0.2, 0.7, 1.0, 3.0, 6.0])
 A = np.array([-np.inf, -1e6, -30.0, -1.001, -1.0, -0.4, -1e-8, 0.0, 1e-5, 0.6, 0.999, 1.0, 1.5, 1e3, np.inf])
 
@@ -206,6 +222,16 @@ def test_owens_t_derivatives():
     t = scipy.special.owens_t
     np.testing.assert_allclose(by_h, (t(h + step, a) - t(h - step, a)) / (2 * step), atol=1e-10)
     np.testing.assert_allclose(by_a, (t(h, a + step) - t(h, a - step)) / (2 * step), atol=1e-10)
+
+
+def test_owens_t_derivatives_at_zero_and_infinity(dtype):
+    inf = np.inf
+    h, a = np.array([0.0, 0.0, inf, inf, 2.0, -inf, 0.0]), np.array([inf, -inf, 0.0, inf, inf, -1.0, 0.0])
+    value, by_h, by_a = owen(h, a, dtype=dtype)
+    atol = 1e-15 if dtype == np.float64 else 2e-7
+    np.testing.assert_allclose(value, [0.25, -0.25, 0, 0, ndtr(-2.0) / 2, 0, 0], rtol=0, atol=atol)
+    np.testing.assert_allclose(by_h, [0, 0, 0, 0, -density(2.0) / 2, 0, 0], rtol=0, atol=atol)
+    np.testing.assert_allclose(by_a, [0, 0, 0, 0, 0, 0, 1 / (2 * np.pi)], rtol=0, atol=atol)
 
 
 @pytest.mark.parametrize("a", [np.array([[0.5, 2.0]]), np.array(0.5)], ids=["row", "scalar"])
