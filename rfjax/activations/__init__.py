@@ -3,7 +3,8 @@
 rf.activations.relu, leaky_relu(0.1), abs, identity, step, sign, rectified_monomial(2)
 rf.activations.erf, sigmoid_like, gelu, sin, cos, rbf(1.0), gaussian, gabor, exp(0.5)
 rf.activations.monomial(3), polynomial([1, 0, 2]), hermite(4)
-rf.activations.from_function(jnp.tanh)          any other, by quadrature
+rf.activations.tanh, sigmoid, silu, softplus, elu, selu, mish      by Hermite series, to 1e-7 (see `Quadrature`)
+rf.activations.from_function(jnp.sinc)          any other, likewise
 """
 
 import builtins as _builtins
@@ -38,6 +39,10 @@ sin = Wave(1.0, 0.0)
 cos = Wave(0.0, 1.0)
 gaussian = Gaussian()
 gabor = Gabor()
+tanh, sigmoid, silu, softplus, elu, selu, mish = map(
+    Quadrature,
+    (jax.numpy.tanh, jax.nn.sigmoid, jax.nn.silu, jax.nn.softplus, jax.nn.elu, jax.nn.selu, jax.nn.mish),
+)
 
 
 def leaky_relu(slope: float) -> LeakyReLU:
@@ -82,17 +87,24 @@ def hermite(degree: int) -> Polynomial:
 def from_function(
     function: Callable[[Array], Array], *, breaks: tuple[float, ...] = (0.0,), terms: int = 128
 ) -> Nonlinearity:
-    """Any elementwise function that JAX traces, such as `jnp.tanh`, with duals by quadrature (see `Quadrature`).
+    """Any elementwise function that JAX traces, such as `jnp.sinc`, with duals by quadrature (see `Quadrature`).
 
     `breaks` are the points where it has a kink or a jump; `terms` the length of the Hermite series of its dual.
     Functions that are a member of this module already come back as that member.
 
-    **Raises** TypeError when `function` is not callable.
+    **Raises** TypeError when `function` is not callable, or not hashable.
     """
     if isinstance(function, Nonlinearity):
         return function
     if not callable(function):
         raise TypeError(f"an activation must be a member of rf.activations or a function, got {function!r}")
+    try:
+        hash(function)
+    except TypeError as error:
+        raise TypeError(
+            f"an activation must be hashable, to be compiled once, and {type(function).__name__} objects are not: define "
+            "__hash__, or name a function that calls it"
+        ) from error
     known: dict[Callable[..., Array], Nonlinearity] = {
         jax.nn.relu: relu,
         jax.nn.leaky_relu: leaky_relu(0.01),  # its default slope
@@ -130,6 +142,7 @@ __all__ = [
     "Wave",
     "abs",
     "cos",
+    "elu",
     "erf",
     "exp",
     "from_function",
@@ -139,13 +152,19 @@ __all__ = [
     "hermite",
     "identity",
     "leaky_relu",
+    "mish",
     "monomial",
     "polynomial",
     "rbf",
     "rectified_monomial",
     "relu",
+    "selu",
+    "sigmoid",
     "sigmoid_like",
     "sign",
+    "silu",
     "sin",
+    "softplus",
     "step",
+    "tanh",
 ]

@@ -109,6 +109,17 @@ def test_what_is_no_function_raises(bad):
         activations.from_function(bad)
 
 
+def test_what_cannot_be_hashed_is_named():
+    class Unhashable:
+        __hash__ = None
+
+        def __call__(self, x):
+            return jnp.tanh(x)
+
+    with pytest.raises(TypeError, match=r"an activation must be hashable.*Unhashable objects are not"):
+        activations.from_function(Unhashable())
+
+
 def test_bad_settings_raise():
     with pytest.raises(ValueError, match="terms"):
         activations.from_function(jnp.tanh, terms=1)
