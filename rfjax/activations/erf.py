@@ -106,7 +106,12 @@ def _parts(pair: Covariance, one: _Side, two: _Side, width: float) -> _Parts:
     size = (2 / width**2) * one.scale * two.scale
     below, above = size * pair.below, size * pair.above
     p1, p2 = one.scale**2, two.scale**2
-    return _Parts(jnp.minimum(below, above), (below + above) / 2, jnp.sqrt(p1 + p2 * (1 - p1) + below * above))
+    # Not the minimum, which at right angles has half a derivative in each.
+    return _Parts(
+        jnp.where(pair.below > pair.above, above, below),
+        (below + above) / 2,
+        jnp.sqrt(p1 + p2 * (1 - p1) + below * above),
+    )
 
 
 def _shortfall(p: _Parts, one: _Side, two: _Side) -> Float[Array, "..."]:
