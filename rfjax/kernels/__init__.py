@@ -1,10 +1,10 @@
 """Kernels: `k(X)`, `k(X, Y)` and `k.diag(X)`; they add, multiply and scale."""
 
-from rfjax.kernels.base import Constant, Kernel, Product, Scaled, Sum
+from rfjax.kernels.base import Constant, Kernel, Product, Restrict, Scaled, Sum
 from rfjax.kernels.disk import write_gram
 from rfjax.kernels.dot_product import ArcCosine, Polynomial, angular, arc_cosine, polynomial
 from rfjax.kernels.infinite import InfiniteWidth
-from rfjax.kernels.modifiers import Normalised, Restrict
+from rfjax.kernels.modifiers import Normalised
 from rfjax.kernels.pairs import CrossPairs, DiagonalPairs, Pairs
 from rfjax.kernels.stationary import RBF, Matern, RationalQuadratic, laplace, matern, rational_quadratic, rbf
 from rfjax.kernels.tiles import Tiling, memory_bound

@@ -84,10 +84,8 @@ class Kernel(eqx.Module):
         return _in_range(X, product.reshape(X.shape[:1] + V.shape[1:]), ok)
 
     @final
-    def on(self, columns: Any) -> "Kernel":
+    def on(self, columns: Any) -> "Restrict":
         """This kernel on some columns of the data: `rbf(1.0).on([0, 2])`, an int for one.  See `rf.kernels.Restrict`."""
-        from rfjax.kernels.modifiers import Restrict  # which imports this module
-
         return Restrict(self, columns)
 
     def _tiling(self, X: Array, Y: Array, *, square: bool = False) -> Tiling:
@@ -234,3 +232,47 @@ class Product(Kernel):
 
     def _prepared(self, X: Float[Array, "n d"], Y: Float[Array, "m d"]) -> "Product":
         return Product(self.left._prepared(X, Y), self.right._prepared(X, Y))
+
+
+class Restrict(Kernel):
+    """k(x, y) = kernel(x_c, y_c) on some columns c: `rbf(1.0).on([0, 2])`, and sums of such are additive models.
+
+    **Raises** ValueError for columns that are empty, negative, repeated, or (when called) beyond the data;
+    TypeError for what is no list of integers.
+    """
+
+    kernel: Kernel = eqx.field(converter=lambda kernel: as_operand(kernel))
+    columns: tuple[int, ...] = eqx.field(static=True, converter=lambda columns: _columns(columns))
+
+    def _evaluate(self, pairs: Pairs) -> Float[Array, "..."]:
+        return self.kernel._evaluate(pairs.transformed(self._pick))
+
+    @property
+    def tiled(self) -> bool:
+        return self.kernel.tiled
+
+    def _prepared(self, X: Float[Array, "n d"], Y: Float[Array, "m d"]) -> "Restrict":
+        return Restrict(self.kernel._prepared(self._pick(X), self._pick(Y)), self.columns)
+
+    def _pick(self, X: Float[Array, "n d"]) -> Float[Array, "n c"]:
+        if max(self.columns) >= X.shape[1]:
+            raise ValueError(f"columns must be below {X.shape[1]}, the columns of X, got {list(self.columns)}")
+        return X[:, np.array(self.columns)]
+
+
+def as_operand(kernel: Any) -> Kernel:
+    """`kernel` itself.  Raises TypeError for what is no kernel."""
+    if not isinstance(kernel, Kernel):
+        raise TypeError(f"kernel must be a kernel (rf.rbf(1.0), say), got {type(kernel).__name__}")
+    return kernel
+
+
+def _columns(columns: Any) -> tuple[int, ...]:
+    if isinstance(columns, (int, np.integer)) and not isinstance(columns, bool):
+        columns = (columns,)
+    given = list(columns) if isinstance(columns, (list, tuple, range, np.ndarray)) else None
+    if given is None or not all(isinstance(c, (int, np.integer)) and not isinstance(c, bool) for c in given):
+        raise TypeError(f"columns must be integers, got {columns!r}")
+    if not given or min(given) < 0 or len(set(given)) < len(given):
+        raise ValueError(f"columns must be different integers >= 0, at least one, got {given}")
+    return tuple(int(c) for c in given)
