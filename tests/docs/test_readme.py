@@ -9,10 +9,11 @@ import numpy as np
 README = Path(__file__).parents[2] / "README.md"
 
 
-def test_readme_code_runs_and_is_true():
+def test_readme_code_runs_and_is_true(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where it writes K.npy
     text = README.read_text()
     blocks = re.findall(r"```python\n(.*?)```", text, flags=re.S)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     # Fewer samples and steps: the code is what is tested, not the figures that it makes.
     code = "\n".join(blocks).replace("key(0), 1000)", "key(0), 300)").replace("steps=2000", "steps=300")
     space: dict = {}
@@ -23,6 +24,10 @@ def test_readme_code_runs_and_is_true():
     assert float(rf.population_risk(space["neuron"], task).relative) < 0.05
     assert space["flow"](np.array([1.0, 2.0, np.inf]), X[:5]).shape == (3, 5)
     assert rf.population_risk(space["runs"], task).relative.shape == (8,)
+    assert space["out"].shape == (300, 1)
+    additive, y = space["additive"], space["y"]
+    np.testing.assert_allclose(space["v"], np.asarray(additive(X)) @ y, rtol=0, atol=1e-11 * float(np.abs(y).sum()))
+    np.testing.assert_allclose(np.diag(np.load("K.npy")), 1, rtol=1e-12)
     psi, k = space["psi"](X[:20]), rf.empirical_ntk(net, params)(X[:20])
     np.testing.assert_allclose(psi @ psi.T, k, rtol=0, atol=1e-9 * float(np.abs(k).max()))
 
