@@ -1,6 +1,7 @@
 """Normalised Hermite polynomials h_k = He_k/√k!, orthonormal under N(0, 1), and quadrature against that measure."""
 
 import math
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,10 +17,13 @@ def hermite_functions(degree: int, x: Float[np.ndarray, "..."] | float) -> Float
     """
     x = np.clip(np.asarray(x, dtype=np.float64), -(2.0**25), 2.0**25)  # beyond, ψ_k is 0 up to degree 2⁴⁸
     values = np.empty((degree + 1, *x.shape))
-    current, lag = _scaled_gaussian(x)
+    start, lag = _scaled_gaussian(x)
     # One point in Python floats: NumPy's cost a call would be nearly all of the time.
     single, behind = x.ndim == 0, bool(lag.any())
-    point, previous, current = (float(x), 0.0, float(current)) if single else (x, np.zeros_like(x), current)
+    point: Any
+    previous: Any
+    current: Any
+    point, previous, current = (float(x), 0.0, float(start)) if single else (x, np.zeros_like(x), start)
     for k in range(degree + 1):
         values[k] = np.ldexp(current, -64 * lag) if behind else current
         previous, current = current, (point * current - math.sqrt(k) * previous) / math.sqrt(k + 1)
