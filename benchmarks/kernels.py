@@ -213,7 +213,8 @@ def _small_call(n: int, d: int, depth: int, repetitions: int) -> list[Row]:
 
 def _ragged(sizes: Sizes) -> Iterator[Case]:
     for n, m in sizes.ragged:
-        yield partial(_within_a_bound, n, m, sizes.d, sizes.depth, sizes.many)
+        repetitions = max(sizes.few, sizes.many // (1 + n * m // 100_000))
+        yield partial(_within_a_bound, n, m, sizes.d, sizes.depth, repetitions)
 
 
 def _within_a_bound(n: int, m: int, d: int, depth: int, repetitions: int, bound: int = 2**20) -> list[Row]:
@@ -284,10 +285,12 @@ def _error(sizes: Sizes) -> Iterator[Case]:
 
 
 def _float32_error(name: str) -> list[Row]:
-    error, n, d = float32_error(name)
-    return [
-        Row("error", name, _settings(n, n, d), error=error, peak_rss_bytes=peak_rss_bytes(), target={"error": 1e-5})
-    ]
+    target = {"error": 1e-5}
+    try:
+        error, n, d = float32_error(name)
+    except ValueError as problem:  # out of float32's range: a failure of this kernel, not of the suite
+        return [Row("error", name, {}, target=target, note=str(problem))]
+    return [Row("error", name, _settings(n, n, d), error=error, peak_rss_bytes=peak_rss_bytes(), target=target)]
 
 
 def _settings(n: int, m: int, d: int, **about: Any) -> dict[str, Any]:

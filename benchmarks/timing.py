@@ -63,7 +63,7 @@ def compilations() -> Iterator[list[str]]:
     """A list that has one entry for every program compiled inside."""
     events: list[str] = []
 
-    def listen(event: str, duration: float, **_: Any) -> None:
+    def listen(event: str, duration_secs: float, **_: str | int) -> None:
         if event == _COMPILED:
             events.append(event)
 
