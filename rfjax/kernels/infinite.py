@@ -43,19 +43,19 @@ class InfiniteWidth(Kernel):
         if X.shape[0] * Y.shape[0] < _FEW:
             return self
         power, depth = self.network.homogeneity(1.0), _depth(self.network)
-        dtype, columns = jnp.result_type(X, Y), X.shape[1]
-        if power is not None:
-            unit = jnp.ones((), dtype)
-            curve = Curve.fit(lambda q: self._propagate(q, columns), unit, terms_for(depth, dtype))
-            return OneCurve(self, curve, curve.converged, power)
-        if depth < 2:
+        if power is None and depth < 2:
             return self
+        dtype, columns = jnp.result_type(X, Y), X.shape[1]
         norms = jnp.concatenate([norm(X), norm(Y)]).astype(dtype)
-        largest = jnp.max(norms)
-        square = (largest / math.sqrt(columns)) ** 2
+        smallest, largest = jnp.min(norms), jnp.max(norms)
+        # Homogeneous is a network away from 0; a point of length 0 has no angle.
+        if power is not None:
+            square, valid = jnp.ones((), dtype), smallest > 0
+        else:
+            square = (largest / math.sqrt(columns)) ** 2
+            valid = smallest >= (1 - _ONE_NORM * jnp.finfo(dtype).eps) * largest
         curve = Curve.fit(lambda q: self._propagate(q, columns), square, terms_for(depth, dtype))
-        one_norm = jnp.min(norms) >= (1 - _ONE_NORM * jnp.finfo(dtype).eps) * largest
-        return OneCurve(self, curve, curve.converged & one_norm, 0.0)
+        return OneCurve(self, curve, curve.converged & valid, power or 0.0)
 
 
 class OneCurve(Kernel):
