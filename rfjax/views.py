@@ -7,6 +7,7 @@ rf.tangent_features(net, params)          its factor
 rf.linearize(net, params)                 the tangent model
 """
 
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -39,9 +40,15 @@ def ntk(net: Layer) -> InfiniteWidth:
 def _infinite(net: Layer, reading: str) -> InfiniteWidth:
     if not isinstance(net, Layer):
         raise TypeError(f"{reading} needs a network made of rfjax layers (rf.mlp, rf.Serial), got {type(net).__name__}")
-    kernel = InfiniteWidth(net, reading)
-    jax.eval_shape(kernel.diag, jnp.zeros((1, 1)))  # a network without a limit says so here, not at the first call
-    return kernel
+    _require_limit(jax.tree.structure(net))  # a network without a limit says so here, not at the first call
+    return InfiniteWidth(net, reading)
+
+
+@lru_cache(maxsize=1024)
+def _require_limit(structure: Any) -> None:
+    """Raise ValueError where a network of this structure has no infinite-width reading; once a structure."""
+    net = jax.tree.unflatten(structure, [0.5] * structure.num_leaves)
+    jax.eval_shape(InfiniteWidth(net, "nngp").diag, jnp.zeros((1, 1)))
 
 
 def random_features(

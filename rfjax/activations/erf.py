@@ -14,6 +14,8 @@ from rfjax.activations.piecewise import step_coefficients
 from rfjax.activations.smooth import nonnegative, quotient
 from rfjax.numerics import Covariance, arctan2, safe_sqrt
 
+_LARGE = 2.0**32
+
 
 class Erf(Nonlinearity):
     """σ(x) = offset + height·erf(x/width).
@@ -52,7 +54,7 @@ class Erf(Nonlinearity):
     def _derivative(self, pair: Covariance) -> Float[Array, "..."]:
         one, two = _side(pair.left / self.width**2), _side(pair.right / self.width**2)
         p = _parts(pair, one, two, self.width)
-        return (4 / math.pi * (self.height / self.width) ** 2) * (one.scale * two.scale) / p.cosine
+        return (4 / math.pi * (self.height / self.width) ** 2) * (one.scale / p.cosine) * two.scale
 
     def _coefficients(self, degree: int, scale: float, shift: float) -> Float[np.ndarray, " k"]:
         # erf(x/width) = 2·P(ε <= √2·x/width) − 1 smooths a step by independent noise, which damps degree k by ρ^k.
@@ -86,11 +88,11 @@ class _Side(NamedTuple):
 
 
 def _side(q: Float[Array, "..."]) -> _Side:
-    p = 1 / (1 + 2 * q)
-    opposite, adjacent = 2 * (q * p), jnp.sqrt(p) * jnp.sqrt(2 - p)
+    scale = math.sqrt(0.5) / jnp.sqrt(0.5 + q)
+    opposite, adjacent = 2 * (q * scale) * scale, scale * jnp.sqrt(2 - scale**2)
     cosine = jnp.sqrt((1 + adjacent) / 2)
     angle = arctan2(opposite, adjacent)
-    return _Side(jnp.sqrt(p), angle, safe_sqrt(angle), opposite / (2 * cosine), cosine)
+    return _Side(scale, angle, safe_sqrt(angle), opposite / (2 * cosine), cosine)
 
 
 class _Parts(NamedTuple):
@@ -103,14 +105,13 @@ class _Parts(NamedTuple):
 
 def _parts(pair: Covariance, one: _Side, two: _Side, width: float) -> _Parts:
     # C = 2|q12|/√((1+2q11)(1+2q22));   1 − C² = p₁ + p₂ − p₁p₂ + 4(below/√‥)(above/√‥),  p = 1/(1+2q)
-    size = (2 / width**2) * one.scale * two.scale
-    below, above = size * pair.below, size * pair.above
-    p1, p2 = one.scale**2, two.scale**2
+    below, above = ((2 / width**2) * (v * one.scale) * two.scale for v in (pair.below, pair.above))
+    p1, p2 = (_LARGE * one.scale) ** 2, (_LARGE * two.scale) ** 2  # p alone would underflow at q = 1e38 in float32
     # Not the minimum, which at right angles has half a derivative in each.
     return _Parts(
         jnp.where(pair.below > pair.above, above, below),
         (below + above) / 2,
-        jnp.sqrt(p1 + p2 * (1 - p1) + below * above),
+        jnp.sqrt(p1 + p2 * (1 - one.scale**2) + (_LARGE * below) * (_LARGE * above)) / _LARGE,
     )
 
 
