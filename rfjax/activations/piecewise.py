@@ -138,16 +138,15 @@ def _abs_moments(
 
 @_abs_moments.defjvp
 def _abs_moments_jvp(primals, tangents):
-    # With r and c = E uv free: ∂E|u||v|/∂r = (2/π)sin θ and ∂E|u||v|/∂c = 1 − 2θ/π, both finite at every angle, where
-    # differentiating through θ itself would meet ∞·0.
+    # ∂new_below/∂below = 1 − (θ + sin θ)/π and ∂new_below/∂above = (θ − sin θ)/π: finite at every angle, where
+    # differentiating through θ itself would meet ∞·0, and as small as the next layer's angle needs them near 0.
     below, above = primals
     dbelow, dabove = tangents
     r = (below + above) / 2
-    sine = jnp.where(r > 0, safe_sqrt(below) * safe_sqrt(above) / jnp.where(r > 0, r, 1), 0)
-    dr, dc = (dabove + dbelow) / 2, (dabove - dbelow) / 2
-    slope = jnp.where(r > 0, 1 - 2 * angle(below, above) / math.pi, 0)  # at the origin its mean over directions
-    dcross = (2 / math.pi) * sine * dr + slope * dc
-    return _abs_moments(below, above), (dr - dcross, dr + dcross)
+    sine = safe_divide(safe_sqrt(below) * safe_sqrt(above), r)
+    theta = jnp.where(r > 0, angle(below, above), math.pi / 2)  # at the origin the mean over directions
+    change = (1 - (theta + sine) / math.pi) * dbelow + ((theta - sine) / math.pi) * dabove
+    return _abs_moments(below, above), (change, dbelow + dabove - change)
 
 
 def _tail(order: int, scale: float, shift: float) -> float:

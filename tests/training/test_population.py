@@ -85,7 +85,7 @@ def test_exact_descent_takes_the_known_number_of_steps(descents, b, steps, slack
     run, task = descents[b], rf.tasks.single_neuron(D, bias=b)
     assert (np.abs(np.asarray(run.steps) - steps) <= slack).all()
     risk, goal = np.asarray(run.history.risk), 1e-6 * task.variance
-    np.testing.assert_allclose(run.history.loss, risk / 2, rtol=1e-12)
+    np.testing.assert_allclose(run.history.loss, risk / 2, rtol=1e-12, atol=1e-15)
     for seed, last in enumerate(np.asarray(run.steps)):
         # It stops at the first record at or below the target, and has NaN from there on.
         assert risk[seed, last] <= goal
