@@ -11,7 +11,7 @@ from rfjax.dynamics import GradientFlow, gradient_flow
 from rfjax.features import FeatureMap, random_neurons
 from rfjax.kernels import Kernel, angular, arc_cosine, laplace, matern, polynomial, rational_quadratic, rbf
 from rfjax.networks import Activation, Dense, Dropout, Layer, LayerNorm, Parallel, Repeat, Residual, Serial, mlp, neuron
-from rfjax.regression import ridge_regression
+from rfjax.regression import ridge_regression, solvers
 from rfjax.risk import Risk, population_regression, population_risk
 from rfjax.training import Run, train
 from rfjax.views import empirical_ntk, linearize, nngp, ntk, random_features, tangent_features
@@ -58,6 +58,7 @@ __all__ = [
     "rbf",
     "ridge_regression",
     "risk",
+    "solvers",
     "tangent_features",
     "tasks",
     "theory",

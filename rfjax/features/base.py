@@ -8,7 +8,7 @@ import jax
 from jaxtyping import Array, Float
 
 from rfjax import checks
-from rfjax.kernels import Kernel, Pairs, Tiling
+from rfjax.kernels import Kernel, Pairs, Ring, Tiling
 from rfjax.numerics import matmul
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class FeatureKernel(Kernel):
         return False
 
     def _product(
-        self, X: Float[Array, "n d"], Y: Float[Array, "m d"] | None, V: Float[Array, "m c"], tiling: Tiling
+        self, X: Float[Array, "n d"], Y: Float[Array, "m d"] | None, V: Float[Array, "m c"], layout: Tiling | Ring
     ) -> Float[Array, "n c"]:
         left = self.features._features(X)
         return matmul(left, matmul((left if Y is None else self.features._features(Y)).T, V))

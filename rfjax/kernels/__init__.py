@@ -3,9 +3,13 @@
 from rfjax.kernels.base import Constant, Kernel, Product, Restrict, Scaled, Sum
 from rfjax.kernels.disk import write_gram
 from rfjax.kernels.dot_product import ArcCosine, Polynomial, angular, arc_cosine, polynomial
+from rfjax.kernels.grid import Grid
 from rfjax.kernels.infinite import InfiniteWidth
 from rfjax.kernels.modifiers import Normalised
+from rfjax.kernels.operator import GramOperator
 from rfjax.kernels.pairs import CrossPairs, DiagonalPairs, Pairs
+from rfjax.kernels.pivoted import PivotedCholesky, pivoted_cholesky
+from rfjax.kernels.ring import Ring
 from rfjax.kernels.stationary import RBF, Matern, RationalQuadratic, laplace, matern, rational_quadratic, rbf
 from rfjax.kernels.tiles import Tiling, memory_bound
 
@@ -15,15 +19,19 @@ __all__ = [
     "Constant",
     "CrossPairs",
     "DiagonalPairs",
+    "GramOperator",
+    "Grid",
     "InfiniteWidth",
     "Kernel",
     "Matern",
     "Normalised",
     "Pairs",
+    "PivotedCholesky",
     "Polynomial",
     "Product",
     "RationalQuadratic",
     "Restrict",
+    "Ring",
     "Scaled",
     "Sum",
     "Tiling",
@@ -32,6 +40,7 @@ __all__ = [
     "laplace",
     "matern",
     "memory_bound",
+    "pivoted_cholesky",
     "polynomial",
     "rational_quadratic",
     "rbf",

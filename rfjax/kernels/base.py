@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float
 
 from rfjax import checks
 from rfjax.kernels.pairs import DiagonalPairs, Pairs
+from rfjax.kernels.ring import Ring, ring_matvec
 from rfjax.kernels.tiles import Tiling, cross_gram, cross_matvec, self_gram, self_matvec
 
 
@@ -46,12 +47,15 @@ class Kernel(eqx.Module):
         return {name: value for name, value in values.items() if isinstance(value, Kernel)}
 
     def _product(
-        self, X: Float[Array, "n d"], Y: Float[Array, "m d"] | None, V: Float[Array, "m c"], tiling: Tiling
+        self, X: Float[Array, "n d"], Y: Float[Array, "m d"] | None, V: Float[Array, "m c"], layout: Tiling | Ring
     ) -> Float[Array, "n c"]:
         """k(X, Y) V, and k(X) V without Y."""
+        kernel = self._prepared(X, X if Y is None else Y)
+        if isinstance(layout, Ring):
+            return ring_matvec(_evaluate, layout, kernel, X, Y, V)
         if Y is None:
-            return self_matvec(_evaluate, tiling, self._prepared(X, X), X, V)
-        return cross_matvec(_evaluate, self._prepared(X, Y), X, Y, V, tiling)
+            return self_matvec(_evaluate, layout, kernel, X, V)
+        return cross_matvec(_evaluate, kernel, X, Y, V, layout)
 
     @final
     def __call__(self, X: Float[Array, "n d"], Y: Float[Array, "m d"] | None = None) -> Float[Array, "n m"]:
@@ -80,16 +84,24 @@ class Kernel(eqx.Module):
     ) -> Float[Array, "n ..."]:
         """k(X, Y) V without ever forming the matrix; V [m] or [m, c].  With Y=None it is k(X) V, at half the work.
 
+        Where the rows of X and Y are spread over the devices of a mesh, they stay there: blocks of Y and V go round.
+
         **Raises** as `__call__`, and ValueError unless V has a row for every row of Y.
         """
         X = checks.points("X", X)
         Y = None if Y is None else checks.points("Y", Y, columns=X.shape[1])
         V = checks.targets("V", V, rows=(X if Y is None else Y).shape[0])
         columns = V if V.ndim == 2 else V[:, None]
-        itemsize = jnp.result_type(X, X if Y is None else Y, V).itemsize
-        tiling = Tiling.of(X.shape[0], (X if Y is None else Y).shape[0], itemsize, square=Y is None)
-        product, ok = _matvec(self, X, Y, columns, tiling)
+        product, ok = _matvec(self, X, Y, columns, self.layout(X, Y))
         return _in_range(X, product.reshape(X.shape[:1] + V.shape[1:]), ok)
+
+    @final
+    def layout(self, X: Float[Array, "n d"], Y: Float[Array, "m d"] | None) -> Tiling | Ring:
+        """How a product with k(X, Y) is divided: over the devices that hold the rows, and into tiles."""
+        other = X if Y is None else Y
+        itemsize = jnp.result_type(X, other).itemsize
+        ring = Ring.of(X, Y, itemsize)
+        return ring or Tiling.of(X.shape[0], other.shape[0], itemsize, square=Y is None)
 
     @final
     def on(self, columns: Any) -> "Restrict":
@@ -144,11 +156,11 @@ def _diagonal(kernel: Kernel, X: Float[Array, "n d"]) -> tuple[Float[Array, " n"
     return values, _finite(values)
 
 
-@partial(jax.jit, static_argnames="tiling")
+@partial(jax.jit, static_argnames="layout")
 def _matvec(
-    kernel: Kernel, X: Float[Array, "n d"], Y: Float[Array, "m d"] | None, V: Float[Array, "m c"], tiling: Tiling
+    kernel: Kernel, X: Float[Array, "n d"], Y: Float[Array, "m d"] | None, V: Float[Array, "m c"], layout: Tiling | Ring
 ) -> tuple[Float[Array, "n c"], Bool[Array, ""]]:
-    product = kernel._product(X, Y, V.astype(jnp.result_type(X, X if Y is None else Y, V)), tiling)
+    product = kernel._product(X, Y, V.astype(jnp.result_type(X, X if Y is None else Y, V)), layout)
     return product, _finite(product)
 
 

@@ -1,11 +1,12 @@
 """A kernel normalised to a cosine."""
 
 import equinox as eqx
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rfjax.kernels.base import Kernel, as_operand
 from rfjax.kernels.pairs import DiagonalPairs, Pairs
-from rfjax.numerics import safe_divide, safe_sqrt
+from rfjax.numerics import safe_divide, safe_sqrt, settled
 
 
 class Normalised(Kernel):
@@ -17,7 +18,10 @@ class Normalised(Kernel):
     kernel: Kernel = eqx.field(converter=as_operand)
 
     def _evaluate(self, pairs: Pairs) -> Float[Array, "..."]:
-        left, right = pairs.own(self.kernel._evaluate)
         if isinstance(pairs, DiagonalPairs):
-            return (left > 0).astype(left.dtype)
-        return safe_divide(safe_divide(self.kernel._evaluate(pairs), safe_sqrt(left)), safe_sqrt(right))
+            own = self.kernel._evaluate(pairs)
+            return (own > 0).astype(own.dtype)
+        left, right = (
+            settled(safe_divide(jnp.ones_like(own), safe_sqrt(own))) for own in pairs.own(self.kernel._evaluate)
+        )
+        return self.kernel._evaluate(pairs) * left * right

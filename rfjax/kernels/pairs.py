@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from rfjax.numerics import Covariance, gram, norm
+from rfjax.numerics import Covariance, gram, norm, settled
 
 NEAR_ANGLE = 1e-3  # |cos θ| beyond 1 − this is taken from differences: θ from the product is good to eps/√(2e-3)
 NEAR_DISTANCE = 1e-2  # of ‖x‖² + ‖y‖², for distances: narrow kernels err by e^{−tτ/2}·t·eps, below 1e-5 at this τ
@@ -80,7 +80,7 @@ class CrossPairs(Pairs):
     @cached_property
     def norms(self) -> tuple[Float[Array, "n 1"], Float[Array, "1 m"]]:
         """‖x‖ and ‖y‖, to broadcast."""
-        return norm(self.X)[:, None], norm(self.Y)[None, :]
+        return settled(norm(self.X))[:, None], settled(norm(self.Y))[None, :]
 
     @cached_property
     def folded(self) -> Float[Array, "n m"]:

@@ -97,12 +97,13 @@ def self_gram(evaluate: Evaluate, kernel: Any, X: Array, tiling: Tiling) -> Floa
         numbers = _range(X.shape[0])
         full = evaluate(kernel, CrossPairs(X, X, (numbers, numbers)))
         # Both halves are to be read from one buffer: fused into what follows they would be computed twice, and could be
-        # rounded in two ways.  A branch that depends on data is what compilers do not fuse across, as they do barriers.
+        # rounded in two ways.
         full = lax.cond(jnp.isnan(diagonal).any(), lambda: full * jnp.nan, lambda: full)
     else:
         full = _tiled(evaluate, tiling, True, kernel, X, X)
     place = _range(full.shape[0])
-    mirrored = jnp.where(place[:, None] > place, full, full.T)
+    # `tri`, because XLA's simplifier works for minutes on the same choice written as place[:, None] > place.
+    mirrored = jnp.where(jnp.tri(full.shape[0], k=-1, dtype=bool), full, full.T)
     return mirrored.at[place, place].set(diagonal, unique_indices=True)
 
 

@@ -11,7 +11,7 @@ from rfjax.numerics.gaussian import (
     relu_pair_moment,
 )
 from rfjax.numerics.hermite import gaussian_quadrature, hermite, hermite_functions
-from rfjax.numerics.products import gram, matmul
+from rfjax.numerics.products import gram, matmul, settled
 from rfjax.numerics.safe import angle, arctan2, norm, safe_divide, safe_sqrt, sin_minus_theta_cos
 
 __all__ = [
@@ -32,5 +32,6 @@ __all__ = [
     "relu_pair_moment",
     "safe_divide",
     "safe_sqrt",
+    "settled",
     "sin_minus_theta_cos",
 ]

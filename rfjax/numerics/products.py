@@ -13,3 +13,11 @@ def matmul(a: Float[Array, "... n k"], b: Float[Array, "... k m"]) -> Float[Arra
 def gram(x: Float[Array, "n d"], y: Float[Array, "m d"]) -> Float[Array, "n m"]:
     """x @ y.T in the full precision of its dtype: entry (i, j) is <x_i, y_j>."""
     return matmul(x, y.T)
+
+
+def settled(values: Array) -> Array:
+    """`values` computed once: compilers would otherwise work out what belongs to a row again for every entry.
+
+    A branch that depends on data is what they do not fuse across, as they do across barriers.
+    """
+    return lax.cond(jnp.isnan(values).any(), lambda: values * jnp.nan, lambda: values)

@@ -5,34 +5,20 @@ from typing import Any
 
 import equinox as eqx
 import jax
-from jaxtyping import Array, Bool, Float
+import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from rfjax import checks
 from rfjax.features import FeatureMap
 from rfjax.kernels import Kernel
 from rfjax.numerics import matmul
+from rfjax.regression.solvers import Stats
 
 Start = Callable[[Float[Array, "n d"]], Float[Array, "..."]]
 
 
-class Stats(eqx.Module):
-    """How a fit was made.
-
-    `form` is "dual" (an n × n system), "primal" (p × p) or "population"; `residual` the relative residual
-    ‖(A + ridge·I)c − b‖/‖b‖ of the system that was solved; `ok` whether its factorisation succeeded.
-    """
-
-    solver: str = eqx.field(static=True)
-    form: str = eqx.field(static=True)
-    dtype: str = eqx.field(static=True)
-    size: int = eqx.field(static=True)
-    ridge: Float[Array, ""] | float
-    residual: Float[Array, ""]
-    ok: Bool[Array, ""]
-
-
 class KernelFit(eqx.Module):
-    """f(x) = Σ_i k(x, x_i) α_i + start(x)."""
+    """f(x) = Σ_i k(x, x_i) α_i + start(x), for the training points x_i or the centres that stand for them."""
 
     kernel: Kernel
     X: Float[Array, "n d"]
@@ -43,7 +29,9 @@ class KernelFit(eqx.Module):
     def __call__(self, X: Float[Array, "m d"]) -> Float[Array, "m ..."]:
         """Predictions [m] or [m, c], with y's trailing shape.  Raises TypeError or ValueError for bad data."""
         X = checks.points("X", X, columns=self.X.shape[1])
-        return with_start(matmul(self.kernel(X, self.X), self.coefficients), self.start, X)
+        found = jnp.isfinite(self.coefficients).all()  # otherwise there was no solution, and there is no prediction
+        values = self.kernel.matvec(X, self.X, jnp.where(found, self.coefficients, 0))
+        return with_start(jnp.where(found, values, jnp.nan), self.start, X)
 
 
 class FeatureFit(eqx.Module):

@@ -9,7 +9,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from rfjax import checks
-from rfjax.kernels import Kernel, Pairs, Tiling
+from rfjax.kernels import Kernel, Pairs, Ring, Tiling
 from rfjax.networks import Function, Layer, Params, as_function
 from rfjax.numerics import gram
 from rfjax.tangent.jacobian import jacobian, output_count, parameter_count
@@ -43,11 +43,11 @@ class EmpiricalNTK(Kernel):
         return False
 
     def _product(
-        self, X: Float[Array, "n d"], Y: Float[Array, "m d"] | None, V: Float[Array, "m c"], tiling: Tiling
+        self, X: Float[Array, "n d"], Y: Float[Array, "m d"] | None, V: Float[Array, "m c"], layout: Tiling | Ring
     ) -> Float[Array, "n c"]:
         if self.outputs == "full":
             raise ValueError("matvec needs a kernel with one entry a pair of points: empirical_ntk with outputs='mean'")
-        return super()._product(X, Y, V, tiling)
+        return super()._product(X, Y, V, layout)
 
     def _gram(self, X: Float[Array, "n d"], Y: Float[Array, "m d"]) -> Float[Array, "..."]:
         params = jax.tree.map(lambda leaf: jnp.asarray(leaf, X.dtype), self.params)

@@ -36,14 +36,14 @@ def stop_at(tiles: int):
 
 def counted(monkeypatch) -> list[tuple[int, int]]:
     """The tiles that are computed from here on."""
-    calls, points = [], disk._Grid.points
+    calls, points = [], disk.Grid.points
 
     def noted(self, i, j, *, always_two=False):
         if not always_two:
             calls.append((i, j))
         return points(self, i, j, always_two=always_two)
 
-    monkeypatch.setattr(disk._Grid, "points", noted)
+    monkeypatch.setattr(disk.Grid, "points", noted)
     return calls
 
 

@@ -136,3 +136,11 @@ def test_values_beyond_the_dtype_raise():
     for call in (lambda x: huge(x), lambda x: huge(x, x), huge.diag, lambda x: huge.matvec(x, None, x)):
         with pytest.raises(ValueError, match="leaves the range of float32"):
             call(np.full((3, 2), 1e9, np.float32))
+
+
+@pytest.mark.parametrize("n", [500, 1000, 2000])
+def test_symmetry_compiles_at_every_size(n):
+    # Written with one comparison of two iotas, the mirror image kept XLA's simplifier busy for minutes at these sizes.
+    x = np.linspace(0, 1, n, dtype=np.float32)[:, None]
+    K = rf.kernels.Polynomial(degree=1)(x)
+    np.testing.assert_array_equal(K, np.asarray(K).T)

@@ -24,6 +24,22 @@ np.testing.assert_allclose(k(spread), k(X), rtol=0, atol=1e-13)
 one, four = (rf.ridge_regression(k, points, values, ridge=0.1) for points, values in ((X, y), (spread, targets)))
 np.testing.assert_allclose(four.coefficients, one.coefficients, rtol=0, atol=1e-11)
 np.testing.assert_allclose(four(Z), one(Z), rtol=0, atol=1e-11)
+
+# Products go round the devices, and the iterative solver with them.
+V, W = rng.normal(size=(16, 2)), rng.normal(size=5)
+heavy = jax.device_put(V, rows)
+both = k + 0.3 * rf.rbf(1.0)
+K, C = np.asarray(both(X)), np.asarray(both(Z, X))
+product = both.matvec(spread, None, heavy)
+assert product.sharding == rows
+np.testing.assert_allclose(product, K @ V, rtol=0, atol=1e-12)
+np.testing.assert_allclose(both.matvec(spread, spread, heavy), K @ V, rtol=0, atol=1e-12)
+np.testing.assert_allclose(both.matvec(Z, spread, heavy), C @ V, rtol=0, atol=1e-12)
+np.testing.assert_allclose(both.matvec(spread, Z, W), C.T @ W, rtol=0, atol=1e-12)
+solver = rf.solvers.ConjugateGradients(rank=6, tolerance=1e-10)
+many = rf.ridge_regression(k, spread, targets, ridge=0.1, solver=solver)
+assert len(many.coefficients.sharding.device_set) == 4
+np.testing.assert_allclose(many(Z), one(Z), rtol=0, atol=1e-8)
 print("same")
 """
 

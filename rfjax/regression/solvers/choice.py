@@ -1,0 +1,74 @@
+"""Which solver, for how many points, in how much memory: `solver="auto"`, which says why."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+from jaxtyping import PRNGKeyArray
+
+from rfjax import checks
+from rfjax.regression.solvers.base import Solver
+from rfjax.regression.solvers.cholesky import Cholesky
+from rfjax.regression.solvers.conjugate_gradients import ConjugateGradients
+from rfjax.regression.solvers.eigenpro import EigenPro
+from rfjax.regression.solvers.nystrom import Nystrom
+
+NAMES = {"cholesky": Cholesky, "cg": ConjugateGradients, "nystrom": Nystrom, "eigenpro": EigenPro}
+_DIRECT = 20_000  # points to which n³/3 operations of a matrix product cost less than some fifty passes over n² entries
+_SMALL = 2048  # points whose matrix any device holds
+_PASSES = 200_000  # points to which one pass over the n² entries takes seconds to minutes
+
+
+def as_solver(solver: Any, key: PRNGKeyArray | None) -> Solver | None:
+    """The solver of that name or the solver itself; None for "auto".
+
+    **Raises** ValueError for an unknown name, TypeError for what is neither name nor solver.
+    """
+    if isinstance(solver, Solver):
+        return solver
+    if not isinstance(solver, str):
+        raise TypeError(f"solver must be a name or a solver (rf.solvers.ConjugateGradients(), say), got {solver!r}")
+    checks.choice("solver", solver, ("auto", *NAMES))
+    if solver == "nystrom":
+        return Nystrom(key=key)
+    return None if solver == "auto" else NAMES[solver]()
+
+
+def choose(X: Any, key: PRNGKeyArray | None, *, traced: bool) -> tuple[Solver, str]:
+    """The solver for n points of this dtype, and why.
+
+    Cholesky where its matrix fits into half of the free memory and n <= 20,000 (exact, no settings); beyond that
+    conjugate gradients to n = 200,000, and then 5√n centres, which `key` draws.  Under tracing it is Cholesky: how much
+    memory there is, is not known there.
+    """
+    n = X.shape[0]
+    if traced:
+        return Cholesky(), "under tracing"
+    matrix, free = n * n * X.dtype.itemsize, free_memory()
+    spread = isinstance(X, jax.Array) and len(X.sharding.device_set) > 1
+    if spread and n > _SMALL:
+        return ConjugateGradients(), f"the {n} points are spread over devices"
+    if n <= _DIRECT and matrix <= free / 2:
+        return Cholesky(), f"the {n} x {n} matrix takes {_gib(matrix)} of {_gib(free)}"
+    if n <= _PASSES:
+        why = "does not fit" if matrix > free / 2 else "costs more to factor than some fifty products with it"
+        return ConjugateGradients(), f"the {n} x {n} matrix ({_gib(matrix)}) {why}"
+    return Nystrom(key=key), f"{n} points: a single product with their matrix takes minutes"
+
+
+def free_memory() -> int:
+    """Bytes on the default device that are not in use; of a CPU those of the machine."""
+    device = jax.local_devices()[0]
+    stats = None if device.platform == "cpu" else device.memory_stats()
+    if stats and "bytes_limit" in stats:
+        return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return 1024 * int(next(line for line in lines if line.startswith("MemAvailable")).split()[1])
+    except (OSError, StopIteration):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+def _gib(nbytes: float) -> str:
+    return f"{nbytes / 2**30:.3g} GiB"

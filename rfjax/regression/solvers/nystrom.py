@@ -1,0 +1,255 @@
+"""Regression restricted to some centres, for n in the millions: the data stream past, memory is centres²."""
+
+import functools
+from collections.abc import Iterable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from rfjax import checks
+from rfjax.kernels import Kernel, pivoted_cholesky
+from rfjax.numerics import gram, matmul
+from rfjax.progress import Progress, reporter
+from rfjax.regression.solvers import krylov
+from rfjax.regression.solvers.base import Solution, Solver, Stats, Stopwatch, as_columns
+from rfjax.regression.solvers.checkpoint import Checkpoint
+from rfjax.regression.solvers.stream import Block, Stream
+
+_TOLERANCE = {"float64": 1e-8}
+_ENTRIES = 2**24  # of a block of k(X, Z)
+_CANDIDATES = 20_000  # points among which pivots are drawn
+_SAMPLE = 4  # rows for each centre in the preconditioner
+
+
+class Nystrom(Solver):
+    """f(x) = k(x, Z)β for centres Z, rows of X, by conjugate gradients that stream the data.
+
+        min_β ‖k(X, Z)β − y‖² + ridge·βᵀk(Z, Z)β
+        T Tᵀ = k(Z, Z);  φ(x) = T⁻¹k(Z, x):   (ΦᵀΦ + ridge·I)c = Φᵀy,  β = T⁻ᵀc
+        preconditioner:  (n/s)·Φ_SᵀΦ_S + ridge·I  from s = 4·centres rows S
+
+    With all points as centres this is kernel ridge regression; with m centres it costs n·m kernel entries a step.
+    `centres` is their number (default 5√n) or the points themselves [m, d]; `choice` draws them uniformly ("uniform"),
+    by randomly pivoted Cholesky ("rpcholesky"), or by approximate ridge leverage scores ("leverage"), the latter two
+    among 20,000 rows.  X may be a NumPy array or a memory map on disk, float32 for half the reading.  It stops at a
+    relative residual of `tolerance` of the whitened equations above (1e-8; in float32 1e-4).
+
+    Eager only: under `jax.jit` nothing could be streamed.  `key`, `progress` and `checkpoint` as in ConjugateGradients,
+    but that here the key draws the centres and so the answer; it is required unless the centres are given.
+    Williams & Seeger 2001; Rudi, Carratino & Rosasco 2017 (Falkon).
+    """
+
+    centres: Any = None
+    choice: str = eqx.field(static=True, default="uniform")
+    tolerance: float | None = eqx.field(static=True, default=None)
+    max_iterations: int = eqx.field(static=True, default=100)
+    key: PRNGKeyArray | None = None
+    progress: bool | Progress = eqx.field(static=True, default=False)
+    checkpoint: str | None = eqx.field(static=True, default=None)
+
+    def __check_init__(self) -> None:
+        checks.choice("choice", self.choice, ("uniform", "rpcholesky", "leverage"))
+        checks.count("max_iterations", self.max_iterations)
+        if self.tolerance is not None:
+            checks.number("tolerance", self.tolerance, above=0.0)
+        if self.centres is not None and not getattr(self.centres, "ndim", 0):
+            checks.count("centres", self.centres)
+
+    @property
+    def name(self) -> str:
+        return "nystrom"
+
+    @property
+    def streams(self) -> bool:
+        return True
+
+    def solve(
+        self, kernel: Kernel, X: Float[Array, "n d"], y: Float[Array, "n ..."], ridge: Any, *, throw: bool
+    ) -> Solution:
+        if checks.is_traced(kernel, X, y, ridge):
+            raise TypeError(
+                "the nystrom solver streams its data and is not traceable: use cholesky or cg inside jax.jit"
+            )
+        watch = Stopwatch()
+        Z = self._points(kernel, X, float(ridge))
+        m = Z.shape[0]
+        dtype = jnp.result_type(kernel.diag(Z[:1]), y)
+        shift = jnp.asarray(ridge, dtype)
+        stream = Stream(X, max(1, _ENTRIES // m))
+        whitening = _whitening(kernel, Z)
+        if not bool(jnp.isfinite(whitening).all()):
+            raise ValueError("k(Z, Z) of the centres is not positive semi-definite: is the kernel symmetric?")
+        columns = np.asarray(as_columns(y)).astype(dtype)
+        b = _solved(whitening, _total(_project(kernel, Z, block, _rows(columns, block)) for block in stream.blocks()))
+        inverse = _Preconditioner(
+            _square(kernel, Z, whitening, self._sample(X, m)) * (stream.rows / self._size(X, m)), shift
+        )
+
+        def product(c: Float[Array, "m c"]) -> Float[Array, "m c"]:
+            beta = _unwhitened(whitening, c)
+            return (
+                _solved(whitening, _total(_round_trip(kernel, Z, block, beta) for block in stream.blocks())) + shift * c
+            )
+
+        tolerance = self.tolerance or _TOLERANCE.get(str(dtype), 1e-4)
+        checkpoint = Checkpoint.of(self.checkpoint, kernel, Z, b, shift)
+        c, reached, steps = self._steps(product, inverse, b, tolerance, checkpoint)
+        ok = jnp.asarray(reached <= tolerance)
+        if throw and not ok:
+            raise ValueError(
+                f"conjugate gradients on {m} centres reached a relative residual of {reached:.2g} in {steps} steps in "
+                f"{dtype}, not the tolerance {tolerance:.2g}: a larger ridge or tolerance helps"
+            )
+        beta = _unwhitened(whitening, c)
+        memory = dtype.itemsize * (3 * m * m + 2 * _ENTRIES + 6 * c.size)
+        stats = Stats(
+            self.name,
+            "restricted",
+            str(dtype),
+            m,
+            ridge,
+            jnp.asarray(reached, dtype),
+            ok,
+            steps,
+            watch.read(beta),
+            memory=memory,
+        )
+        return Solution(Z, beta.reshape((m, *y.shape[1:])), stats)
+
+    def _steps(
+        self, product: Any, inverse: Any, b: Float[Array, "m c"], tolerance: float, checkpoint: Checkpoint
+    ) -> tuple[Float[Array, "m c"], float, int]:
+        size = jnp.linalg.norm(b, axis=0)
+        state = krylov.State.start(b)
+        found = checkpoint.read()
+        if found is not None:
+            solution = jnp.asarray(found[0], b.dtype)
+            state = state._replace(solution=solution, residual=b - product(solution), step=jnp.int32(found[1]))
+        size = jnp.where(size == 0, 1, size)
+        with reporter(self.progress, self.max_iterations, "nystrom") as report:
+            while int(state.step) < self.max_iterations and bool((state.size > tolerance * size).any()):
+                state = state.turned(inverse)
+                state = state.moved(product(state.direction), tolerance * size)
+                if report is not None:
+                    report(state.step)
+                checkpoint.write(state.solution, int(state.step))
+        checkpoint.remove()
+        return state.solution, float(jnp.max(state.size / size)), int(state.step)
+
+    def _points(self, kernel: Kernel, X: Any, ridge: float) -> Float[Array, "m d"]:
+        if getattr(self.centres, "ndim", 0):
+            return checks.points("centres", self.centres, columns=X.shape[1])
+        n = X.shape[0]
+        m = min(n, round(5 * n**0.5) if self.centres is None else int(self.centres))
+        key = checks.prng_key("key", self.key)
+        among, draw = jax.random.split(key)
+        if self.choice == "uniform" or m == n:
+            return Stream(X, n).take(_some(draw, n, m))
+        pool = Stream(X, n).take(_some(among, n, min(n, max(_CANDIDATES, m))))
+        found = pivoted_cholesky(kernel, pool, m, key=draw)
+        pivots = found.pivots[: int(found.count)]
+        if self.choice == "rpcholesky":
+            return pool[pivots]
+        scores = _leverage(found.factor, jnp.asarray(ridge * pool.shape[0] / n, found.factor.dtype))
+        chance = np.asarray(scores, np.float64)
+        picks = np.random.default_rng(np.asarray(jax.random.key_data(draw))).choice(
+            pool.shape[0], min(m, int((chance > 0).sum())), replace=False, p=chance / chance.sum()
+        )
+        return pool[np.sort(picks)]
+
+    def _size(self, X: Any, m: int) -> int:
+        return min(X.shape[0], _SAMPLE * m)
+
+    def _sample(self, X: Any, m: int) -> Stream:
+        """Rows for the preconditioner, whose draw changes the number of steps and not the answer."""
+        rows = _some(jax.random.key(0), X.shape[0], self._size(X, m))
+        return Stream(Stream(X, m).take(rows), max(1, _ENTRIES // m))
+
+
+class _Preconditioner:
+    def __init__(self, square: Float[Array, "m m"], ridge: Float[Array, ""]):
+        rounding = 10 * jnp.finfo(square.dtype).eps * jnp.trace(square)
+        self._lower = _shifted_cholesky(square, jnp.maximum(ridge, rounding))
+
+    def __call__(self, c: Float[Array, "m c"]) -> Float[Array, "m c"]:
+        return jax.scipy.linalg.cho_solve((self._lower, True), c)
+
+
+@jax.jit
+def _shifted_cholesky(square: Float[Array, "m m"], shift: Float[Array, ""]) -> Float[Array, "m m"]:
+    return jnp.linalg.cholesky(square + shift * jnp.eye(square.shape[0], dtype=square.dtype))
+
+
+def _some(key: PRNGKeyArray, n: int, count: int) -> np.ndarray:
+    """`count` different numbers below n in their order."""
+    return np.sort(np.random.default_rng(np.asarray(jax.random.key_data(key))).choice(n, count, replace=False))
+
+
+def _rows(columns: np.ndarray, block: Block) -> Float[Array, "b c"]:
+    part = columns[block.start : block.start + block.length]
+    return jnp.asarray(np.pad(part, [(0, block.X.shape[0] - block.length), (0, 0)]))
+
+
+@jax.jit
+def _whitening(kernel: Kernel, Z: Float[Array, "m d"]) -> Float[Array, "m m"]:
+    """T, lower, with T Tᵀ = k(Z, Z) up to rounding."""
+    K = kernel(Z)
+    small = 10 * jnp.finfo(K.dtype).eps * jnp.trace(K)
+    return jnp.linalg.cholesky(K + small * jnp.eye(K.shape[0], dtype=K.dtype))
+
+
+@jax.jit
+def _solved(T: Float[Array, "m m"], V: Float[Array, "m c"]) -> Float[Array, "m c"]:
+    return jax.scipy.linalg.solve_triangular(T, V, lower=True)
+
+
+@jax.jit
+def _unwhitened(T: Float[Array, "m m"], c: Float[Array, "m c"]) -> Float[Array, "m c"]:
+    return jax.scipy.linalg.solve_triangular(T.T, c, lower=False)
+
+
+def _total(parts: Iterable[Array]) -> Array:
+    return functools.reduce(jnp.add, parts)
+
+
+@jax.jit
+def _project(kernel: Kernel, Z: Float[Array, "m d"], block: Block, V: Float[Array, "b c"]) -> Float[Array, "m c"]:
+    """k(Z, X) V of a block."""
+    return matmul(kernel(block.X.astype(Z.dtype), Z).T, block.weight * V)
+
+
+@jax.jit
+def _round_trip(kernel: Kernel, Z: Float[Array, "m d"], block: Block, V: Float[Array, "m c"]) -> Float[Array, "m c"]:
+    """k(Z, X) k(X, Z) V of a block."""
+    K = kernel(block.X.astype(Z.dtype), Z)
+    return matmul(K.T, block.weight * matmul(K, V))
+
+
+def _square(kernel: Kernel, Z: Float[Array, "m d"], T: Float[Array, "m m"], stream: Stream) -> Float[Array, "m m"]:
+    """ΦᵀΦ."""
+    total = jnp.zeros_like(T)
+    for block in stream.blocks():
+        total = _add_square(total, kernel, Z, T, block)
+    return total
+
+
+@jax.jit
+def _add_square(
+    total: Float[Array, "m m"], kernel: Kernel, Z: Float[Array, "m d"], T: Float[Array, "m m"], block: Block
+) -> Float[Array, "m m"]:
+    K = block.weight * kernel(block.X.astype(Z.dtype), Z)
+    features = jax.scipy.linalg.solve_triangular(T, K.T, lower=True)
+    return total + gram(features, features)
+
+
+@jax.jit
+def _leverage(factor: Float[Array, "m n"], ridge: Float[Array, ""]) -> Float[Array, " n"]:
+    """diag of FᵀF(FᵀF + ridge·I)⁻¹, through the small matrix FFᵀ."""
+    square = gram(factor, factor)
+    rounding = 10 * jnp.finfo(square.dtype).eps * jnp.trace(square)
+    lower = _shifted_cholesky(square, jnp.maximum(ridge, rounding))
+    return jnp.sum(jax.scipy.linalg.solve_triangular(lower, factor, lower=True) ** 2, axis=0)

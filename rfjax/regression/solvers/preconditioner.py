@@ -1,0 +1,69 @@
+"""Low-rank preconditioners of K + ridge·I: what makes conjugate gradients take tens of steps."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from rfjax.kernels import Kernel, pivoted_cholesky
+from rfjax.numerics import gram, matmul
+
+NAMES = ("rpcholesky", "nystrom", "none")
+_ROUNDING = 10  # units of it that the smallest eigenvalue of a low-rank preconditioner keeps from 0
+
+
+class LowRank(eqx.Module):
+    """P = FᵀF + μI for a factor F [rank, n], applied as P⁻¹v = (v − Fᵀ(μI + FFᵀ)⁻¹F v)/μ.
+
+    μ = max(ridge, 10·eps·‖FFᵀ‖): below that v − Fᵀ(…)F v would be rounding.
+    """
+
+    factor: Float[Array, "rank n"]
+    inner: Float[Array, "rank rank"]
+    shift: Float[Array, ""]
+
+    @classmethod
+    def of(cls, factor: Float[Array, "rank n"], ridge: Float[Array, ""]) -> "LowRank":
+        return _low_rank(factor, ridge)
+
+    def __call__(self, V: Float[Array, "n c"]) -> Float[Array, "n c"]:
+        """P⁻¹V."""
+        inside = jax.scipy.linalg.cho_solve((self.inner, True), matmul(self.factor, V))
+        return (V - matmul(self.factor.T, inside)) / self.shift
+
+
+class Identity(eqx.Module):
+    """No preconditioner."""
+
+    def __call__(self, V: Float[Array, "n c"]) -> Float[Array, "n c"]:
+        """V."""
+        return V
+
+
+@jax.jit
+def _low_rank(factor: Float[Array, "rank n"], ridge: Float[Array, ""]) -> LowRank:
+    square = gram(factor, factor)
+    # The trace bounds the norm; a factor's rows fall off so fast that it is of its size.
+    shift = jnp.maximum(ridge, _ROUNDING * jnp.finfo(factor.dtype).eps * jnp.trace(square))
+    return LowRank(factor, jnp.linalg.cholesky(square + shift * jnp.eye(square.shape[0], dtype=square.dtype)), shift)
+
+
+@eqx.filter_jit
+def _nystrom_factor(kernel: Kernel, X: Float[Array, "n d"], rank: int, key: PRNGKeyArray) -> Float[Array, "rank n"]:
+    """L⁻¹k(Z, X) with LLᵀ = k(Z, Z) for `rank` points Z drawn uniformly."""
+    Z = X[jax.random.choice(key, X.shape[0], (rank,), replace=False)]
+    K = kernel(Z)
+    small = 10 * jnp.finfo(K.dtype).eps * jnp.trace(K)
+    lower = jnp.linalg.cholesky(K + small * jnp.eye(rank, dtype=K.dtype))
+    return jax.scipy.linalg.solve_triangular(lower, kernel(Z, X), lower=True)
+
+
+def preconditioner(
+    name: str, kernel: Kernel, X: Float[Array, "n d"], ridge: Float[Array, ""], rank: int, key: PRNGKeyArray
+) -> LowRank | Identity:
+    """The preconditioner of k(X) + ridge·I of that name and rank."""
+    if name == "none" or rank == 0:
+        return Identity()
+    if name == "nystrom":
+        return LowRank.of(_nystrom_factor(kernel, X, rank, key), ridge)
+    return LowRank.of(pivoted_cholesky(kernel, X, rank, key=key).factor, ridge)
