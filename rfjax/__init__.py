@@ -7,7 +7,7 @@ trained network beside them.
 from importlib.metadata import version as _version
 
 from rfjax import activations, features, kernels, networks, numerics, risk, tasks, theory
-from rfjax.dynamics import GradientFlow, gradient_flow
+from rfjax.dynamics import GradientFlow, critical_learning_rate, ensemble, gradient_descent, gradient_flow
 from rfjax.features import FeatureMap, random_neurons
 from rfjax.kernels import Kernel, angular, arc_cosine, laplace, matern, polynomial, rational_quadratic, rbf
 from rfjax.networks import Activation, Dense, Dropout, Layer, LayerNorm, Parallel, Repeat, Residual, Serial, mlp, neuron
@@ -36,8 +36,11 @@ __all__ = [
     "activations",
     "angular",
     "arc_cosine",
+    "critical_learning_rate",
     "empirical_ntk",
+    "ensemble",
     "features",
+    "gradient_descent",
     "gradient_flow",
     "kernels",
     "laplace",
