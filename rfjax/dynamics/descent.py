@@ -42,10 +42,10 @@ class GradientDescent(Trajectory):
 
     kernel: Kernel
     X: Float[Array, "n d"]
+    start: Start | None
     eigenvalues: Float[Array, " n"]
     eigenvectors: Float[Array, "n n"]
     projections: Float[Array, "n ..."]
-    start: Start | None
     learning_rate: Scalar
     momentum: Scalar
     nesterov: bool = eqx.field(static=True)
@@ -83,8 +83,8 @@ class IteratedDescent(Trajectory):
 
     kernel: Kernel
     X: Float[Array, "n d"]
-    residual: Float[Array, "n ..."]
     start: Start | None
+    residual: Float[Array, "n ..."]
     learning_rate: Scalar
     momentum: Scalar
     critical_learning_rate: Float[Array, ""]
@@ -207,9 +207,9 @@ def gradient_descent(
         require_range(top)
         limit = critical(top, X.shape[0], momentum, nesterov)
         require_stable(learning_rate, limit, throw)
-        return IteratedDescent(kernel, X, residual, start, learning_rate, momentum, limit, nesterov)
+        return IteratedDescent(kernel, X, start, residual, learning_rate, momentum, limit, nesterov)
     values, vectors = spectrum(kernel, X)
     projections = project(vectors, residual)
-    descent = GradientDescent(kernel, X, values, vectors, projections, start, learning_rate, momentum, nesterov)
+    descent = GradientDescent(kernel, X, start, values, vectors, projections, learning_rate, momentum, nesterov)
     require_stable(learning_rate, descent.critical_learning_rate, throw)
     return descent

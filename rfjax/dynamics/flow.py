@@ -31,10 +31,10 @@ class GradientFlow(Trajectory):
 
     kernel: Kernel
     X: Float[Array, "n d"]
+    start: Start | None
     eigenvalues: Float[Array, " n"]
     eigenvectors: Float[Array, "n n"]
     projections: Float[Array, "n ..."]
-    start: Start | None
 
     def _times(self, t: ArrayLike) -> Float[Array, "..."]:
         return as_times(t, self.eigenvalues.dtype)
@@ -61,12 +61,12 @@ class KrylovFlow(Trajectory):
 
     kernel: Kernel
     X: Float[Array, "n d"]
+    start: Start | None
     eigenvalues: Float[Array, "c rank"]
     eigenvectors: Float[Array, "c rank n"]
     projections: Float[Array, "c rank"]
     remainders: Float[Array, "c rank"]
     tolerance: Float[Array, ""] | float
-    start: Start | None
     trailing: tuple[int, ...] = eqx.field(static=True)
 
     def error(self, t: ArrayLike) -> Float[Array, "..."]:
@@ -145,7 +145,7 @@ def gradient_flow(
     if solver == "lanczos":
         return _krylov_flow(kernel, X, residual, start, min(rank, X.shape[0]), tolerance)
     eigenvalues, eigenvectors = spectrum(kernel, X)
-    return GradientFlow(kernel, X, eigenvalues, eigenvectors, project(eigenvectors, residual), start)
+    return GradientFlow(kernel, X, start, eigenvalues, eigenvectors, project(eigenvectors, residual))
 
 
 def _krylov_flow(
@@ -157,4 +157,4 @@ def _krylov_flow(
     projections = norms[:, None] * S[:, 0, :]
     remainders = last[:, None] * S[:, -1, :] * projections
     vectors = matmul(jnp.swapaxes(S, 1, 2), basis)
-    return KrylovFlow(kernel, X, ritz, vectors, projections, remainders, tolerance, start, b.shape[1:])
+    return KrylovFlow(kernel, X, start, ritz, vectors, projections, remainders, tolerance, b.shape[1:])

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from rfjax import checks
+from rfjax.kernels import Kernel
 from rfjax.regression import Start, with_start
 
 
@@ -37,6 +38,7 @@ class StoppingPath(eqx.Module):
 class Trajectory(eqx.Module):
     """A function that training moves, f_t(x), at every time t.  A subclass gives `_times` and `_moved`."""
 
+    kernel: eqx.AbstractVar[Kernel]
     X: eqx.AbstractVar[Float[Array, "n d"]]
     start: eqx.AbstractVar[Start | None]
 
