@@ -12,12 +12,11 @@ from jaxtyping import Array, ArrayLike, Float, Int
 
 from rfjax import checks
 from rfjax.dynamics.lanczos import largest_eigenvalue, require_range
-from rfjax.dynamics.problem import alive, along, prepare, project, spectrum
+from rfjax.dynamics.problem import alive, combine, prepare, project, spectrum
 from rfjax.dynamics.step_size import critical, momentum_settings, require_stable
 from rfjax.dynamics.trajectory import Trajectory
 from rfjax.features import FeatureMap
 from rfjax.kernels import Kernel
-from rfjax.numerics import matmul
 from rfjax.regression import Start
 
 SOLVERS = ("eigh", "iterate")
@@ -59,17 +58,8 @@ class GradientDescent(Trajectory):
         return as_steps(t)
 
     def _moved(self, times: Int[Array, " T"], X: Float[Array, "m d"]) -> Float[Array, "T m ..."]:
-        cross, dtype = matmul(self.kernel(X, self.X), self.eigenvectors), self.eigenvalues.dtype
-        moving = alive(self.eigenvalues, self.X.shape[0])
-        safe = jnp.where(moving, self.eigenvalues, 1)
-        eta = jnp.where(moving, jnp.asarray(self.learning_rate, dtype) / self.X.shape[0] * self.eigenvalues, 0)
-        step = _step_less_one(eta, jnp.asarray(self.momentum, dtype), self.nesterov)
-
-        def at(t: Int[Array, ""]) -> Float[Array, "m ..."]:
-            gain = -_power_less_one(step, t)[0] / safe
-            return matmul(cross, along(gain, self.projections))
-
-        return jax.vmap(at)(times)
+        gains = _gains(self.eigenvalues, self.learning_rate, self.momentum, times, self.nesterov)
+        return combine(self.kernel(X, self.X), self.eigenvectors, gains, self.projections)
 
 
 class IteratedDescent(Trajectory):
@@ -94,14 +84,12 @@ class IteratedDescent(Trajectory):
         return as_steps(t)
 
     def _moved(self, times: Int[Array, " T"], X: Float[Array, "m d"]) -> Float[Array, "T m ..."]:
-        coefficients = _iterate(self, times)
-        columns = jnp.moveaxis(coefficients, 0, 1).reshape(self.X.shape[0], -1)
-        moved = self.kernel.matvec(X, self.X, columns)
+        moved = self.kernel.matvec(X, self.X, _iterate(self, times))
         return jnp.moveaxis(moved.reshape(X.shape[0], times.shape[0], *self.residual.shape[1:]), 1, 0)
 
 
 @jax.jit
-def _iterate(descent: IteratedDescent, times: Int[Array, " T"]) -> Float[Array, "T n ..."]:
+def _iterate(descent: IteratedDescent, times: Int[Array, " T"]) -> Float[Array, "n Tc"]:
     """α at every one of `times`, by one run to the last of them."""
     b, X = descent.residual, descent.X
     dtype = jnp.result_type(b, X)
@@ -121,7 +109,19 @@ def _iterate(descent: IteratedDescent, times: Int[Array, " T"]) -> Float[Array, 
     order = jnp.argsort(times)
     zero = jnp.zeros(b.shape, dtype)
     _, reached = lax.scan(until, (zero, zero), jnp.diff(times[order], prepend=jnp.zeros((1,), times.dtype)))
-    return reached[jnp.argsort(order)]
+    return jnp.moveaxis(reached[jnp.argsort(order)], 0, 1).reshape(b.shape[0], -1)
+
+
+@partial(jax.jit, static_argnames="nesterov")
+def _gains(
+    eigenvalues: Float[Array, " n"], learning_rate: Scalar, momentum: Scalar, times: Int[Array, " T"], nesterov: bool
+) -> Float[Array, "T n"]:
+    """(1 − (Mᵗ)₁₁)/λ, and 0 for eigenvalues that are zero to working precision."""
+    size = eigenvalues.shape[0]
+    moving = alive(eigenvalues, size)
+    rate = jnp.asarray(learning_rate, eigenvalues.dtype) / size
+    step = _step_less_one(jnp.where(moving, rate * eigenvalues, 0), jnp.asarray(momentum, eigenvalues.dtype), nesterov)
+    return jax.vmap(lambda t: -_power_less_one(step, t)[0] / jnp.where(moving, eigenvalues, 1))(times)
 
 
 def _step_less_one(eta: Float[Array, " n"], beta: Float[Array, ""], nesterov: bool) -> Two:

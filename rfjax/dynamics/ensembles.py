@@ -1,15 +1,14 @@
 """Infinitely many infinitely wide networks in training: the mean and covariance of their functions at any time."""
 
-from collections.abc import Callable
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, ArrayLike, Float
 
 from rfjax import checks
-from rfjax.dynamics.flow import flow_gain
-from rfjax.dynamics.problem import along, as_kernel, prepare, project, spectrum
+from rfjax.dynamics.flow import flow_gains
+from rfjax.dynamics.problem import as_kernel, combine, prepare, project, spectrum
 from rfjax.dynamics.trajectory import as_times
 from rfjax.kernels import Kernel
 from rfjax.numerics import matmul
@@ -40,52 +39,73 @@ class Ensemble(eqx.Module):
 
         **Raises** TypeError or ValueError for bad data or times.
         """
+        X, gains, shape = self._at(t, X)
         projections = project(self.eigenvectors, self.y)
-
-        def at(gain: Float[Array, " n"], X: Float[Array, "m d"], cross: Float[Array, "m n"]) -> Float[Array, "m ..."]:
-            return matmul(cross, along(gain, projections))
-
-        return self._at(at, t, X)
+        values = combine(self.ntk(X, self.X), self.eigenvectors, gains, projections)
+        return values.reshape(shape + values.shape[1:])
 
     def variance(self, t: ArrayLike, X: Float[Array, "m d"] | None = None) -> Float[Array, "..."]:
         """The variance over networks of one output, at each point: [m], or [T, m].
 
         Right to eps·k(x, x); what rounding makes negative is 0.  **Raises** as `mean`.
         """
-        K = self.nngp(self.X)
-
-        def at(gain: Float[Array, " n"], X: Float[Array, "m d"], cross: Float[Array, "m n"]) -> Float[Array, " m"]:
-            B = matmul(cross * gain, self.eigenvectors.T)
-            change = jnp.sum(B * (matmul(B, K) - 2 * self.nngp(X, self.X)), axis=1)
-            return jnp.maximum(self.nngp.diag(X) + change, 0)
-
-        return self._at(at, t, X)
+        X, gains, shape = self._at(t, X)
+        own, cross, K = self.nngp.diag(X), self.nngp(X, self.X), self.nngp(self.X)
+        values = _variances(own, cross, K, self.ntk(X, self.X), self.eigenvectors, gains)
+        return values.reshape(shape + values.shape[1:])
 
     def covariance(self, t: ArrayLike, X: Float[Array, "m d"] | None = None) -> Float[Array, "..."]:
         """The covariance over networks of one output, between points: [m, m], or [T, m, m]; outputs are independent.
 
         **Raises** as `mean`.
         """
-        K = self.nngp(self.X)
+        X, gains, shape = self._at(t, X)
+        own, cross, K = self.nngp(X), self.nngp(X, self.X), self.nngp(self.X)
+        values = _covariances(own, cross, K, self.ntk(X, self.X), self.eigenvectors, gains)
+        return values.reshape(shape + values.shape[1:])
 
-        def at(gain: Float[Array, " n"], X: Float[Array, "m d"], cross: Float[Array, "m n"]) -> Float[Array, "m m"]:
-            B = matmul(cross * gain, self.eigenvectors.T)
-            half = matmul(B, matmul(B, K).T / 2 - self.nngp(self.X, X))
-            return self.nngp(X) + (half + half.T)
-
-        return self._at(at, t, X)
-
-    def _at(self, function: Callable[..., Array], t: ArrayLike, X: Float[Array, "m d"] | None) -> Float[Array, "..."]:
+    def _at(
+        self, t: ArrayLike, X: Float[Array, "m d"] | None
+    ) -> tuple[Float[Array, "m d"], Float[Array, "T n"], tuple[int, ...]]:
+        """The points, the gains of the eigenvalues at every time, and the shape of t."""
         times = as_times(t, self.eigenvalues.dtype)
         if times.ndim > 1:
             raise ValueError(f"t must be a scalar or have shape [T], got {list(times.shape)}")
         X = self.X if X is None else checks.points("X", X, columns=self.X.shape[1])
-        cross = matmul(self.ntk(X, self.X), self.eigenvectors)
+        return X, flow_gains(self.eigenvalues, times.reshape(-1), self.X.shape[0]), times.shape
 
-        def at(time: Float[Array, ""]) -> Array:
-            return function(flow_gain(self.eigenvalues, time, self.X.shape[0]), X, cross)
 
-        return jax.vmap(at)(times) if times.ndim else at(times)
+@jax.jit
+def _variances(
+    own: Float[Array, " m"],
+    cross: Float[Array, "m n"],
+    K: Float[Array, "n n"],
+    tangent: Float[Array, "m n"],
+    eigenvectors: Float[Array, "n n"],
+    gains: Float[Array, "T n"],
+) -> Float[Array, "T m"]:
+    def one(gain: Float[Array, " n"]) -> Float[Array, " m"]:
+        B = matmul(matmul(tangent, eigenvectors) * gain, eigenvectors.T)
+        return jnp.maximum(own + jnp.sum(B * (matmul(B, K) - 2 * cross), axis=1), 0)
+
+    return lax.map(one, gains)
+
+
+@jax.jit
+def _covariances(
+    own: Float[Array, "m m"],
+    cross: Float[Array, "m n"],
+    K: Float[Array, "n n"],
+    tangent: Float[Array, "m n"],
+    eigenvectors: Float[Array, "n n"],
+    gains: Float[Array, "T n"],
+) -> Float[Array, "T m m"]:
+    def one(gain: Float[Array, " n"]) -> Float[Array, "m m"]:
+        B = matmul(matmul(tangent, eigenvectors) * gain, eigenvectors.T)
+        half = matmul(B, (matmul(B, K) / 2 - cross).T)
+        return own + (half + half.T)
+
+    return lax.map(one, gains)
 
 
 def ensemble(nngp: Kernel, ntk: Kernel, X: Float[Array, "n d"], y: Float[Array, "n ..."]) -> Ensemble:

@@ -1,5 +1,6 @@
 """Gradient flow under a fixed kernel: by one eigendecomposition, or without the matrix by Lanczos."""
 
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -8,12 +9,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from rfjax import checks
-from rfjax.dynamics.lanczos import lanczos
-from rfjax.dynamics.problem import alive, along, prepare, project, spectrum
+from rfjax.dynamics.lanczos import krylov
+from rfjax.dynamics.problem import alive, combine, prepare, project, spectrum
 from rfjax.dynamics.trajectory import Trajectory, as_times
 from rfjax.features import FeatureMap
 from rfjax.kernels import Kernel
-from rfjax.numerics import matmul
+from rfjax.numerics import matmul, safe_divide
 from rfjax.regression import Start
 
 SOLVERS = ("eigh", "lanczos")
@@ -40,12 +41,8 @@ class GradientFlow(Trajectory):
         return as_times(t, self.eigenvalues.dtype)
 
     def _moved(self, times: Float[Array, " T"], X: Float[Array, "m d"]) -> Float[Array, "T m ..."]:
-        cross = matmul(self.kernel(X, self.X), self.eigenvectors)
-
-        def at(time: Float[Array, ""]) -> Float[Array, "m ..."]:
-            return matmul(cross, along(flow_gain(self.eigenvalues, time, self.X.shape[0]), self.projections))
-
-        return jax.vmap(at)(times)
+        gains = flow_gains(self.eigenvalues, times, self.X.shape[0])
+        return combine(self.kernel(X, self.X), self.eigenvectors, gains, self.projections)
 
 
 class KrylovFlow(Trajectory):
@@ -78,17 +75,11 @@ class KrylovFlow(Trajectory):
         It leaves out what rounding adds.  Raises ValueError for a negative or NaN time.
         """
         times = self._times(t)
-        parts = jnp.abs(jnp.sum(self._gains(jnp.atleast_1d(times)) * self.remainders, axis=-1))
-        norm = jnp.sqrt(jnp.sum(self.projections**2, axis=-1))
-        errors = jnp.max(jnp.where(norm > 0, parts / jnp.where(norm > 0, norm, 1), 0), axis=-1)
+        errors = _errors(self.eigenvalues, self.projections, self.remainders, times.reshape(-1), self.X.shape[0])
         return errors.reshape(times.shape)
 
     def _times(self, t: ArrayLike) -> Float[Array, "..."]:
         return as_times(t, self.eigenvalues.dtype)
-
-    def _gains(self, times: Float[Array, " T"]) -> Float[Array, "T c rank"]:
-        columns = jax.vmap(flow_gain, (0, None, None))
-        return jax.vmap(columns, (None, 0, None))(self.eigenvalues, times, self.X.shape[0])
 
     def _moved(self, times: Float[Array, " T"], X: Float[Array, "m d"]) -> Float[Array, "T m ..."]:
         errors = self.error(times)
@@ -98,17 +89,43 @@ class KrylovFlow(Trajectory):
                 f"t={float(times.max()):g}, more than tolerance={float(self.tolerance):g}: give a larger rank, an earlier "
                 "time, or another tolerance"
             )
-        shares = self._gains(times) * self.projections
-        coefficients = jnp.einsum("tcr,crn->ntc", shares, self.eigenvectors, precision=jax.lax.Precision.HIGHEST)
-        moved = self.kernel.matvec(X, self.X, coefficients.reshape(self.X.shape[0], -1))
-        return jnp.moveaxis(moved.reshape(X.shape[0], *shares.shape[:2]), 1, 0).reshape(-1, X.shape[0], *self.trailing)
+        coefficients = _coefficients(self.eigenvalues, self.eigenvectors, self.projections, times, self.X.shape[0])
+        moved = self.kernel.matvec(X, self.X, coefficients)
+        return jnp.moveaxis(moved.reshape(X.shape[0], times.shape[0], *self.trailing), 1, 0)
 
 
-def flow_gain(eigenvalues: Float[Array, " r"], time: Float[Array, ""], size: int) -> Float[Array, " r"]:
-    """(1 − e^{−λ·time/n})/λ with n = `size`, and 0 for eigenvalues that are zero to working precision."""
+@partial(jax.jit, static_argnames="size")
+def flow_gains(eigenvalues: Float[Array, " r"], times: Float[Array, " T"], size: int) -> Float[Array, "T r"]:
+    """(1 − e^{−λt/n})/λ with n = `size`, and 0 for eigenvalues that are zero to working precision."""
     moving = alive(eigenvalues, size)
     safe = jnp.where(moving, eigenvalues, 1)
-    return jnp.where(moving, -jnp.expm1(-safe * (time / size)) / safe, 0)
+    return jnp.where(moving, -jnp.expm1(-safe * (times[:, None] / size)) / safe, 0)
+
+
+@partial(jax.jit, static_argnames="size")
+def _errors(
+    eigenvalues: Float[Array, "c rank"],
+    projections: Float[Array, "c rank"],
+    remainders: Float[Array, "c rank"],
+    times: Float[Array, " T"],
+    size: int,
+) -> Float[Array, " T"]:
+    gains = jax.vmap(flow_gains, (0, None, None))(eigenvalues, times, size)  # [c, T, rank]
+    left = jnp.abs(jnp.sum(gains * remainders[:, None], axis=-1))
+    return jnp.max(safe_divide(left, jnp.linalg.norm(projections, axis=-1)[:, None]), axis=0)
+
+
+@partial(jax.jit, static_argnames="size")
+def _coefficients(
+    eigenvalues: Float[Array, "c rank"],
+    eigenvectors: Float[Array, "c rank n"],
+    projections: Float[Array, "c rank"],
+    times: Float[Array, " T"],
+    size: int,
+) -> Float[Array, "n Tc"]:
+    gains = jax.vmap(flow_gains, (0, None, None))(eigenvalues, times, size)
+    columns = matmul(gains * projections[:, None], eigenvectors)  # [c, T, n]
+    return columns.transpose(2, 1, 0).reshape(size, -1)
 
 
 def gradient_flow(
@@ -151,10 +168,5 @@ def gradient_flow(
 def _krylov_flow(
     kernel: Kernel, X: Float[Array, "n d"], b: Float[Array, "n ..."], start: Start | None, rank: int, tolerance: Any
 ) -> KrylovFlow:
-    basis, T, last = lanczos(kernel, X, b.reshape(b.shape[0], -1), rank)
-    norms = jnp.linalg.norm(b.reshape(b.shape[0], -1).astype(T.dtype), axis=0)
-    ritz, S = jnp.linalg.eigh(T)
-    projections = norms[:, None] * S[:, 0, :]
-    remainders = last[:, None] * S[:, -1, :] * projections
-    vectors = matmul(jnp.swapaxes(S, 1, 2), basis)
+    ritz, vectors, projections, remainders = krylov(kernel, X, b.reshape(b.shape[0], -1), rank)
     return KrylovFlow(kernel, X, start, ritz, vectors, projections, remainders, tolerance, b.shape[1:])

@@ -18,27 +18,32 @@ _SEED = 0  # of the vector it starts from, which leaves the answer unchanged to 
 State = tuple[Float[Array, "c rank n"], Float[Array, "c n"], Float[Array, "c rank"], Float[Array, "c rank"]]
 
 
-def lanczos(
+def krylov(
     kernel: Kernel, X: Float[Array, "n d"], b: Float[Array, "n c"], rank: int
-) -> tuple[Float[Array, "c rank n"], Float[Array, "c rank rank"], Float[Array, " c"]]:
-    """(V, T, β) with k(X) Vᵀ = Vᵀ T + β v e_rᵀ for every column of b: rows of V orthonormal, T tridiagonal, ‖v‖ = 1.
+) -> tuple[Float[Array, "c rank"], Float[Array, "c rank n"], Float[Array, "c rank"], Float[Array, "c rank"]]:
+    """Ritz values θ and Ritz vectors of k(X) in the Krylov space of every column of b, and what b and the error hold.
 
-    V starts at b/‖b‖, and is zero from where the Krylov space ends.  A step is one product with k(X), and two
-    orthogonalisations against everything before: V stays orthogonal to rounding.
+        k(X) V = V T + β v e_rᵀ by `rank` steps of Lanczos from b/‖b‖;   T = S diag(θ) Sᵀ
+        θ,  V S,  projections Sᵀe₁‖b‖,  remainders β·(e_rᵀS)·projections
+
+    A step is one product with k(X), and two orthogonalisations against everything before: V stays orthogonal to
+    rounding.  Where the Krylov space ends early, what is left is zero.
 
     **Raises** ValueError where a product leaves the range of its dtype.
     """
-    V, T, last = _lanczos(kernel, X, b, rank)
-    require_range(T)
-    return V, T, last
+    result = _krylov(kernel, X, b, rank)
+    require_range(result[0])
+    return result
 
 
 @partial(jax.jit, static_argnames="rank")
-def _lanczos(
+def _krylov(
     kernel: Kernel, X: Float[Array, "n d"], b: Float[Array, "n c"], rank: int
-) -> tuple[Float[Array, "c rank n"], Float[Array, "c rank rank"], Float[Array, " c"]]:
+) -> tuple[Float[Array, "c rank"], Float[Array, "c rank n"], Float[Array, "c rank"], Float[Array, "c rank"]]:
     V, _, diagonal, beside = lax.fori_loop(0, rank, partial(_step, kernel, X), _begin(X, b, rank))
-    return V, jax.vmap(_tridiagonal)(diagonal, beside), beside[:, -1]
+    ritz, S = jnp.linalg.eigh(jax.vmap(_tridiagonal)(diagonal, beside))
+    projections = jnp.linalg.norm(b.astype(V.dtype), axis=0)[:, None] * S[:, 0]
+    return ritz, matmul(jnp.swapaxes(S, 1, 2), V), projections, beside[:, -1:] * S[:, -1] * projections
 
 
 @jax.jit

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -39,6 +40,7 @@ def spectrum(kernel: Kernel, X: Float[Array, "n d"]) -> tuple[Float[Array, " n"]
     return eigenvalues, eigenvectors
 
 
+@jax.jit
 def project(eigenvectors: Float[Array, "n n"], residual: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
     """Vᵀ(y − start(X))."""
     return matmul(eigenvectors.T, residual.astype(eigenvectors.dtype))
@@ -50,6 +52,17 @@ def alive(eigenvalues: Float[Array, " r"], size: int) -> Float[Array, " r"]:
     return eigenvalues > floor
 
 
-def along(gain: Float[Array, " n"], projections: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
-    """diag(gain)·projections."""
-    return gain.reshape(-1, *[1] * (projections.ndim - 1)) * projections
+@jax.jit
+def combine(
+    cross: Float[Array, "m n"],
+    eigenvectors: Float[Array, "n n"],
+    gains: Float[Array, "T n"],
+    projections: Float[Array, "n ..."],
+) -> Float[Array, "T m ..."]:
+    """cross·V·diag(gain)·projections for each of the gains."""
+    turned = matmul(cross, eigenvectors)
+
+    def one(gain: Float[Array, " n"]) -> Float[Array, "m ..."]:
+        return matmul(turned, gain.reshape(-1, *[1] * (projections.ndim - 1)) * projections)
+
+    return jax.vmap(one)(gains)

@@ -1,7 +1,9 @@
 """Step sizes at which gradient descent in function space is stable."""
 
+from functools import partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
@@ -36,6 +38,7 @@ def critical_learning_rate(
     return critical(top, X.shape[0], momentum, nesterov)
 
 
+@partial(jax.jit, static_argnames=("size", "nesterov"))
 def critical(top: Float[Array, ""], size: int, momentum: ArrayLike, nesterov: bool) -> Float[Array, ""]:
     """The critical learning rate for the largest eigenvalue `top` of an n × n Gram matrix, `size` = n.
 
@@ -44,7 +47,7 @@ def critical(top: Float[Array, ""], size: int, momentum: ArrayLike, nesterov: bo
     """
     beta = jnp.asarray(momentum, top.dtype)
     limit = 2 * (1 + beta) / (1 + 2 * beta) if nesterov else 2 * (1 + beta)
-    return jnp.where(top > 0, limit * size / jnp.where(top > 0, top, 1), jnp.inf)
+    return limit * size / jnp.maximum(top, 0)
 
 
 def momentum_settings(momentum: Any, nesterov: Any) -> tuple[Any, bool]:

@@ -6,11 +6,12 @@ from typing import final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from rfjax import checks
 from rfjax.kernels import Kernel
-from rfjax.regression import Start, with_start
+from rfjax.regression import Start
 
 
 class StoppingPath(eqx.Module):
@@ -62,9 +63,11 @@ class Trajectory(eqx.Module):
         if times.ndim > 1:
             raise ValueError(f"t must be a scalar or have shape [T], got {list(times.shape)}")
         X = self.X if X is None else checks.points("X", X, columns=self.X.shape[1])
-        moved = self._moved(jnp.atleast_1d(times), X)
-        values = jax.vmap(lambda moved: with_start(moved, self.start, X))(moved)
-        return values if times.ndim else values[0]
+        moved = self._moved(times.reshape(-1), X)
+        moved = moved.reshape(times.shape + moved.shape[1:])
+        if self.start is None:
+            return moved
+        return moved + checks.outputs("start", self.start(X), like=moved.shape[times.ndim :])
 
     @final
     def path(self, times: ArrayLike, X: Float[Array, "m d"], y: Float[Array, "m ..."]) -> StoppingPath:
@@ -80,13 +83,17 @@ class Trajectory(eqx.Module):
         values = self(times, X)
         if values.shape[1:] != y.shape:
             raise ValueError(f"y must have the shape of the predictions, {list(values.shape[1:])}, got {list(y.shape)}")
-        errors = jnp.mean((values - y.astype(values.dtype)) ** 2, axis=tuple(range(1, values.ndim)))
-        return StoppingPath(known, errors)
+        return StoppingPath(known, _mean_squares(values, y))
+
+
+@jax.jit
+def _mean_squares(values: Float[Array, "T m ..."], y: Float[Array, "m ..."]) -> Float[Array, " T"]:
+    return jnp.mean((values - y.astype(values.dtype)) ** 2, axis=tuple(range(1, values.ndim)))
 
 
 def as_times(t: ArrayLike, dtype: jnp.dtype) -> Float[Array, "..."]:
     """`t` as times of a flow.  Raises ValueError for a negative or NaN time."""
     times = jnp.asarray(t, dtype)
-    if not checks.is_traced(times) and not bool((times >= 0).all()):
+    if not checks.is_traced(times) and not (np.asarray(times) >= 0).all():
         raise ValueError("t must be >= 0 (and not NaN)")
     return times
