@@ -13,6 +13,7 @@ from rfjax.kernels import Kernel, angular, arc_cosine, laplace, matern, polynomi
 from rfjax.networks import Activation, Dense, Dropout, Layer, LayerNorm, Parallel, Repeat, Residual, Serial, mlp, neuron
 from rfjax.regression import ridge_regression
 from rfjax.risk import Risk, population_regression, population_risk
+from rfjax.saving import load, save
 from rfjax.training import Run, train
 from rfjax.views import empirical_ntk, linearize, nngp, ntk, random_features, tangent_features
 
@@ -45,6 +46,7 @@ __all__ = [
     "kernels",
     "laplace",
     "linearize",
+    "load",
     "matern",
     "mlp",
     "networks",
@@ -61,6 +63,7 @@ __all__ = [
     "rbf",
     "ridge_regression",
     "risk",
+    "save",
     "tangent_features",
     "tasks",
     "theory",
