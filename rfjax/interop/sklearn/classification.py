@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
@@ -47,11 +48,11 @@ class NTKClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(f"y must have two classes or more, got one class: {self.classes_[0]!r}")
         self.dtype_ = settings.computed_dtype(X)
         chosen = labels == 1 if count == 2 else labels[:, None] == np.arange(count)
+        targets = jnp.asarray(np.where(chosen, 1, -1), self.dtype_)
         net = settings.network(
             depth=self.depth, width=1, activation=self.activation, w_std=self.w_std, b_std=self.b_std
         )
-        X, targets = X.astype(self.dtype_), np.where(chosen, 1, -1).astype(self.dtype_)
-        self.fit_ = ridge_regression(ntk(net), X, targets, ridge=self.ridge, solver=self.solver)
+        self.fit_ = ridge_regression(ntk(net), X.astype(self.dtype_), targets, ridge=self.ridge, solver=self.solver)
         return self
 
     def decision_function(self, X: Any) -> np.ndarray:
