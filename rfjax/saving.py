@@ -4,6 +4,7 @@ The file is a zip archive that NumPy opens too: `structure.json` names rfjax's c
 0.npy, 1.npy, … are the arrays.  Reading it makes rfjax's own classes and nothing else; it never unpickles.
 """
 
+import contextlib
 import dataclasses
 import importlib
 import json
@@ -98,9 +99,8 @@ class _Writer:
             return {type(value).__name__: [self.write(entry, f"{place}[{i}]") for i, entry in enumerate(value)]}
         if type(value) is dict and all(type(key) is str for key in value):
             return {"dict": [[key, self.write(entry, f"{place}[{key!r}]")] for key, entry in value.items()]}
-        if isinstance(value, eqx.Module) and type(value).__module__.split(".")[0] == "rfjax":
-            names = [field.name for field in dataclasses.fields(value)]
-            fields = {name: self.write(getattr(value, name), f"{place}.{name}") for name in names}
+        if _is_ours(type(value)):
+            fields = {name: self.write(getattr(value, name), f"{place}.{name}") for name in _fields(type(value))}
             return {"class": _public_name(type(value)), "fields": fields}
         for name, function in _FUNCTIONS.items():
             if value is function:
@@ -159,15 +159,18 @@ class _Reader:
                 return self._array(f"{number}.npy", kind, node.get("key"), node.get("dtype"))
         raise StorageError(f"it holds something that this version of rfjax does not know: {str(node)[:80]}")
 
-    def _module(self, name: str, fields: dict[str, Any]) -> eqx.Module:
+    def _module(self, name: str, fields: dict[str, Any]) -> Any:
         kind = _class(name)
-        known = {field.name for field in dataclasses.fields(kind)}
-        if known != fields.keys():
-            other = ", ".join(sorted(known ^ fields.keys()))
+        known = _fields(kind)
+        if set(known) != fields.keys():
+            other = ", ".join(sorted(set(known) ^ fields.keys()))
             raise StorageError(f"it was written by another version of rfjax, whose {name} differs in {other}")
+        values = {field: self.read(fields[field]) for field in known}
+        if issubclass(kind, tuple):
+            return tuple.__new__(kind, values.values())
         module = object.__new__(kind)
-        for field, entry in fields.items():
-            object.__setattr__(module, field, self.read(entry))  # as it was: no conversion, no checks
+        for field, entry in values.items():
+            object.__setattr__(module, field, entry)  # as it was: no conversion, no checks
         return module
 
     def _array(self, name: str, kind: str, key: str | None, dtype: str | None) -> Any:
@@ -193,6 +196,21 @@ def _function_name(value: Any) -> str:
     return getattr(inner, "__name__", type(inner).__name__)
 
 
+def _is_ours(kind: Any) -> bool:
+    """Whether it is a class of rfjax's that is nothing but its fields: a module or a named tuple."""
+    return (
+        isinstance(kind, type)
+        and kind.__module__.split(".")[0] == "rfjax"
+        and (issubclass(kind, eqx.Module) or (issubclass(kind, tuple) and hasattr(kind, "_fields")))
+    )
+
+
+def _fields(kind: type) -> list[str]:
+    if issubclass(kind, eqx.Module):
+        return [field.name for field in dataclasses.fields(kind)]
+    return list(getattr(kind, "_fields"))  # noqa: B009 (of a named tuple, which type checkers do not know)
+
+
 def _public_name(kind: type) -> str:
     """Where a class is found: in the room that exports it, so that files outlive a move within, or where it is written."""
     parts = kind.__module__.split(".")
@@ -203,15 +221,13 @@ def _public_name(kind: type) -> str:
     raise TypeError(f"{kind.__qualname__} is made within a function: rf.save takes what is made of rfjax's own parts")
 
 
-def _class(name: str) -> type[eqx.Module]:
-    """The class of this name.  Raises StorageError unless it is a module of rfjax's."""
+def _class(name: str) -> Any:
+    """The class of this name.  Raises StorageError unless it is a module or a named tuple of rfjax's."""
     place, _, own = name.rpartition(".")
     kind = None
     if place.split(".")[0] == "rfjax" and "__main__" not in place:
-        try:
+        with contextlib.suppress(ImportError):
             kind = getattr(importlib.import_module(place), own, None)
-        except ImportError:
-            kind = None
-    if not (isinstance(kind, type) and issubclass(kind, eqx.Module) and kind.__module__.split(".")[0] == "rfjax"):
+    if not _is_ours(kind):
         raise StorageError(f"it holds a {name}, which this version of rfjax does not know")
     return kind

@@ -55,6 +55,7 @@ THINGS = {
     "ensemble": lambda: rf.ensemble(rf.nngp(NET), rf.rbf(1.0), X, Y),
     "run": lambda: rf.train(rf.neuron(), (X, Y), optimizer=optax.sgd(0.1), steps=3, params=PARAMS),
     "history": lambda: rf.dynamics.StoppingPath(jnp.asarray([0.0, jnp.inf]), jnp.asarray([1.0, jnp.nan])),
+    "named tuple": lambda: rf.kernels.Tiling(1, 2, 3, 4),
     "leaves": lambda: {
         "floats": [0.1, 1.0, -0.0, np.inf, -np.inf, 5e-324],
         "others": (None, True, 3, 2**70, "θ", [], ()),
@@ -83,6 +84,7 @@ def test_everything_comes_back_bit_for_bit(thing, tmp_path):
     loaded = rf.load(str(tmp_path / "it"))
     # The structure has all that is static; equal ones share what was compiled.
     assert jax.tree.structure(loaded) == jax.tree.structure(value)
+    assert type(loaded) is type(value)
     assert [bits(leaf) for leaf in jax.tree.leaves(loaded)] == [bits(leaf) for leaf in jax.tree.leaves(value)]
     assert [path.name for path in tmp_path.iterdir()] == ["it"]
 

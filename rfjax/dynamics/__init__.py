@@ -2,7 +2,8 @@
 
 from rfjax.dynamics.descent import GradientDescent, IteratedDescent, gradient_descent
 from rfjax.dynamics.ensembles import Ensemble, ensemble
-from rfjax.dynamics.flow import GradientFlow, KrylovFlow, gradient_flow
+from rfjax.dynamics.flow import GradientFlow, gradient_flow
+from rfjax.dynamics.krylov import KrylovFlow
 from rfjax.dynamics.step_size import critical_learning_rate
 from rfjax.dynamics.trajectory import StoppingPath, Trajectory
 

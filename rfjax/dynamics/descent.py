@@ -118,7 +118,7 @@ def _gains(
 ) -> Float[Array, "T n"]:
     """(1 − (Mᵗ)₁₁)/λ, and 0 for eigenvalues that are zero to working precision."""
     size = eigenvalues.shape[0]
-    moving = alive(eigenvalues, size)
+    moving = alive(eigenvalues)
     rate = jnp.asarray(learning_rate, eigenvalues.dtype) / size
     step = _step_less_one(jnp.where(moving, rate * eigenvalues, 0), jnp.asarray(momentum, eigenvalues.dtype), nesterov)
     return jax.vmap(lambda t: -_power_less_one(step, t)[0] / jnp.where(moving, eigenvalues, 1))(times)

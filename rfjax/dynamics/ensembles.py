@@ -7,8 +7,7 @@ from jax import lax
 from jaxtyping import Array, ArrayLike, Float
 
 from rfjax import checks
-from rfjax.dynamics.flow import flow_gains
-from rfjax.dynamics.problem import as_kernel, combine, prepare, project, spectrum
+from rfjax.dynamics.problem import as_kernel, combine, flow_gains, prepare, project, spectrum
 from rfjax.dynamics.trajectory import as_times
 from rfjax.kernels import Kernel
 from rfjax.numerics import matmul

@@ -1,10 +1,11 @@
 """What is trained: the kernel, the points, and the residual y − start(X) that is to vanish."""
 
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from rfjax import checks
 from rfjax.features import FeatureMap
@@ -46,10 +47,18 @@ def project(eigenvectors: Float[Array, "n n"], residual: Float[Array, "n ..."]) 
     return matmul(eigenvectors.T, residual.astype(eigenvectors.dtype))
 
 
-def alive(eigenvalues: Float[Array, " r"], size: int) -> Float[Array, " r"]:
-    """Which eigenvalues of an n × n matrix, `size` = n, are not zero to working precision."""
-    floor = jnp.finfo(eigenvalues.dtype).eps * size * jnp.max(jnp.abs(eigenvalues))
+def alive(eigenvalues: Float[Array, " r"]) -> Bool[Array, " r"]:
+    """Which eigenvalues of an r × r matrix are not zero to working precision: λ > eps·r·λ_max."""
+    floor = jnp.finfo(eigenvalues.dtype).eps * eigenvalues.shape[0] * jnp.max(jnp.abs(eigenvalues))
     return eigenvalues > floor
+
+
+@partial(jax.jit, static_argnames="size")
+def flow_gains(eigenvalues: Float[Array, " r"], times: Float[Array, " T"], size: int) -> Float[Array, "T r"]:
+    """(1 − e^{−λt/n})/λ with n = `size`, and 0 for eigenvalues that are zero to working precision."""
+    moving = alive(eigenvalues)
+    safe = jnp.where(moving, eigenvalues, 1)
+    return jnp.where(moving, -jnp.expm1(-safe * (times[:, None] / size)) / safe, 0)
 
 
 @jax.jit

@@ -61,6 +61,28 @@ def test_it_compiles_maps_and_keeps_float32(p):
     np.testing.assert_allclose(values, rf.gradient_flow(p.kernel, p.X, p.Y)(3.0, p.Z), rtol=0, atol=2e-5)
 
 
+def test_points_that_are_there_twice_are_met_in_the_mean(p, dtype):
+    # Targets that no function meets: at ∞, conjugate gradients would run away along the null space of K.
+    X, y = np.concatenate([p.X[:5]] * 2).astype(dtype), p.Y.astype(dtype)
+    flow = rf.gradient_flow(p.kernel, X, y, solver="lanczos", rank=10)
+    mean = np.concatenate([(p.Y[:5] + p.Y[5:]) / 2] * 2)
+    assert float(flow.error(np.inf)) < 1e-4
+    np.testing.assert_allclose(flow(np.inf), mean, rtol=0, atol=1e-3 if dtype == np.float32 else 1e-9)
+
+
+def test_float32_has_its_small_eigenvalues_too(p):
+    # Ritz values below eps·n·λ_max are no rounding yet; what is below eps·rank·λ_max and not an eigenvalue is owned up to.
+    X = np.random.default_rng(2).normal(size=(300, 3))
+    y = X[:, 0] ** 3
+    K = p.gram(X, X)
+    for rank in (10, 40):
+        flow = rf.gradient_flow(p.kernel, X.astype("f"), y.astype("f"), solver="lanczos", rank=rank, tolerance=1.0)
+        for t in (10.0, 1e3, 1e5):
+            exact = y - scipy.linalg.expm(-t / 300 * K) @ y
+            off = np.linalg.norm(np.asarray(flow(t)) - exact) / np.linalg.norm(y)
+            assert off < float(flow.error(t)) + 2e-5, (rank, t)
+
+
 def test_krylov_spaces_that_end_early(p):
     # One column of zeros, and one that is an eigenvector: spaces of dimension 0 and 1.
     values, vectors = scipy.linalg.eigh(p.K)
