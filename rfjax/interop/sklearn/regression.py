@@ -42,8 +42,8 @@ class NTKRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     """Ridge regression with the NTK of an infinitely wide network: what training it on the data tends to.
 
     Parameters: `depth` hidden layers; `activation`, a name in `rf.activations` or a member of it; `w_std`, `b_std` of all
-    layers (NTK parameterisation); `ridge` >= 0, absolute: the kernel of unit rows at depth 2 is 6 w_std⁴/4d + biases;
-    `solver`, that of `rf.ridge_regression`.
+    layers (NTK parameterisation); `ridge` >= 0, absolute: against k(x, x) = 2(depth + 1)‖x‖²/d for ReLU at w_std = √2
+    without biases; `solver`, that of `rf.ridge_regression`.
 
     Attributes and errors as `KernelRidge`.  Jacot, Gabriel & Hongler 2018.
     """
