@@ -31,7 +31,7 @@ relu = LeakyReLU(0.0)
 abs = LeakyReLU(-1.0)  # the field's name; Python's own is out of sight in this module alone
 identity = LeakyReLU(1.0)
 step = Threshold(0.0, 1.0)
-sign = Threshold(-1.0, 1.0)
+sign = Threshold(-1.0, 1.0)  # 1 at 0, where jnp.sign is 0: no Gaussian is there
 erf = Erf()
 sigmoid_like = Erf(height=0.5, width=2.4020563531719796, offset=0.5)
 gelu = GELU()
@@ -105,26 +105,27 @@ def from_function(
             f"an activation must be hashable, to be compiled once, and {type(function).__name__} objects are not: define "
             "__hash__, or name a function that calls it"
         ) from error
-    known: dict[Callable[..., Array], Nonlinearity] = {
-        jax.nn.relu: relu,
-        jax.nn.leaky_relu: leaky_relu(0.01),  # its default slope
-        jax.lax.erf: erf,
-        jax.scipy.special.erf: erf,
-        jax.numpy.abs: abs,
-        _builtins.abs: abs,
-        jax.numpy.sign: sign,
-        jax.numpy.sin: sin,
-        jax.lax.sin: sin,
-        jax.numpy.cos: cos,
-        jax.lax.cos: cos,
-        jax.numpy.exp: exp(1.0),
-        jax.lax.exp: exp(1.0),
-        jax.numpy.square: monomial(2),
-    }
-    if function in known:
-        return known[function]
+    if function in _KNOWN:
+        return _KNOWN[function]
     return Quadrature(function, tuple(float(b) for b in breaks), _checks.count("terms", terms, least=2))
 
+
+_KNOWN: dict[Callable[..., Array], Nonlinearity] = {
+    jax.nn.relu: relu,
+    jax.nn.leaky_relu: leaky_relu(0.01),  # its default slope
+    jax.lax.erf: erf,
+    jax.scipy.special.erf: erf,
+    jax.numpy.abs: abs,
+    _builtins.abs: abs,
+    jax.numpy.sign: sign,
+    jax.numpy.sin: sin,
+    jax.lax.sin: sin,
+    jax.numpy.cos: cos,
+    jax.lax.cos: cos,
+    jax.numpy.exp: exp(1.0),
+    jax.lax.exp: exp(1.0),
+    jax.numpy.square: monomial(2),
+}
 
 __all__ = [
     "GELU",

@@ -1,6 +1,7 @@
 """The public verb of every kernel, `k(X, Y)`, and the algebra that makes new kernels from old ones."""
 
 import abc
+from dataclasses import fields, replace
 from functools import partial
 from typing import Any, final
 
@@ -31,11 +32,18 @@ class Kernel(eqx.Module):
     @property
     def tiled(self) -> bool:
         """Whether it is evaluated tile by tile.  Not where every tile would repeat what is costly in a single point."""
-        return True
+        return all(kernel.tiled for kernel in self._operands().values())
 
     def _prepared(self, X: Float[Array, "n d"], Y: Float[Array, "m d"]) -> "Kernel":
         """The same kernel, with the work done that all tiles of k(X, Y) share."""
-        return self
+        operands = {name: kernel._prepared(X, Y) for name, kernel in self._operands().items()}
+        return replace(self, **operands) if operands else self
+
+    @final
+    def _operands(self) -> dict[str, "Kernel"]:
+        """The kernels that this one is made of, by the names of their fields."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, Kernel)}
 
     def _product(
         self, X: Float[Array, "n d"], Y: Float[Array, "m d"] | None, V: Float[Array, "m c"], tiling: Tiling
@@ -78,7 +86,7 @@ class Kernel(eqx.Module):
         Y = None if Y is None else checks.points("Y", Y, columns=X.shape[1])
         V = checks.targets("V", V, rows=(X if Y is None else Y).shape[0])
         columns = V if V.ndim == 2 else V[:, None]
-        itemsize = jnp.result_type(X, V).itemsize
+        itemsize = jnp.result_type(X, X if Y is None else Y, V).itemsize
         tiling = Tiling.of(X.shape[0], (X if Y is None else Y).shape[0], itemsize, square=Y is None)
         product, ok = _matvec(self, X, Y, columns, tiling)
         return _in_range(X, product.reshape(X.shape[:1] + V.shape[1:]), ok)
@@ -140,7 +148,7 @@ def _diagonal(kernel: Kernel, X: Float[Array, "n d"]) -> tuple[Float[Array, " n"
 def _matvec(
     kernel: Kernel, X: Float[Array, "n d"], Y: Float[Array, "m d"] | None, V: Float[Array, "m c"], tiling: Tiling
 ) -> tuple[Float[Array, "n c"], Bool[Array, ""]]:
-    product = kernel._product(X, Y, V.astype(jnp.result_type(X, V)), tiling)
+    product = kernel._product(X, Y, V.astype(jnp.result_type(X, X if Y is None else Y, V)), tiling)
     return product, _finite(product)
 
 
@@ -192,13 +200,6 @@ class Scaled(Kernel):
     def _evaluate(self, pairs: Pairs) -> Float[Array, "..."]:
         return self.factor * self.kernel._evaluate(pairs)
 
-    @property
-    def tiled(self) -> bool:
-        return self.kernel.tiled
-
-    def _prepared(self, X: Float[Array, "n d"], Y: Float[Array, "m d"]) -> "Scaled":
-        return Scaled(self.factor, self.kernel._prepared(X, Y))
-
 
 class Sum(Kernel):
     """k(x, y) = left(x, y) + right(x, y)."""
@@ -209,13 +210,6 @@ class Sum(Kernel):
     def _evaluate(self, pairs: Pairs) -> Float[Array, "..."]:
         return self.left._evaluate(pairs) + self.right._evaluate(pairs)
 
-    @property
-    def tiled(self) -> bool:
-        return self.left.tiled and self.right.tiled
-
-    def _prepared(self, X: Float[Array, "n d"], Y: Float[Array, "m d"]) -> "Sum":
-        return Sum(self.left._prepared(X, Y), self.right._prepared(X, Y))
-
 
 class Product(Kernel):
     """k(x, y) = left(x, y)·right(x, y)."""
@@ -225,13 +219,6 @@ class Product(Kernel):
 
     def _evaluate(self, pairs: Pairs) -> Float[Array, "..."]:
         return self.left._evaluate(pairs) * self.right._evaluate(pairs)
-
-    @property
-    def tiled(self) -> bool:
-        return self.left.tiled and self.right.tiled
-
-    def _prepared(self, X: Float[Array, "n d"], Y: Float[Array, "m d"]) -> "Product":
-        return Product(self.left._prepared(X, Y), self.right._prepared(X, Y))
 
 
 class Restrict(Kernel):
@@ -246,10 +233,6 @@ class Restrict(Kernel):
 
     def _evaluate(self, pairs: Pairs) -> Float[Array, "..."]:
         return self.kernel._evaluate(pairs.transformed(self._pick))
-
-    @property
-    def tiled(self) -> bool:
-        return self.kernel.tiled
 
     def _prepared(self, X: Float[Array, "n d"], Y: Float[Array, "m d"]) -> "Restrict":
         return Restrict(self.kernel._prepared(self._pick(X), self._pick(Y)), self.columns)

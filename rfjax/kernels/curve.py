@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from rfjax.kernels.pairs import CrossPairs
-from rfjax.numerics import Covariance, safe_sqrt
+from rfjax.numerics import Covariance, matmul, safe_sqrt
 
 _TAIL = 3  # the last coefficients, whose size tells the error
 _TOLERANCE = {"float32": 4e-6, "float64": 1e-11}  # of the largest coefficient
@@ -35,7 +35,7 @@ class Curve(eqx.Module):
         near = np.repeat([True, False], terms)
         one = jnp.full_like(small, 1) * square
         values = function(Covariance(one, one, jnp.where(near, small, large), jnp.where(near, large, small)))
-        coefficients = values.reshape(2, terms) @ jnp.asarray(transform, values.dtype)
+        coefficients = matmul(values.reshape(2, terms), jnp.asarray(transform, values.dtype))
         size, tail = jnp.abs(coefficients).max(), jnp.abs(coefficients[:, -_TAIL:]).sum(axis=1).max()
         return cls(coefficients[0], coefficients[1], tail <= _TOLERANCE.get(str(values.dtype), 1e-5) * size)
 

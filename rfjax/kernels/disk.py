@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from rfjax import checks
-from rfjax.kernels.base import Kernel
+from rfjax.kernels.base import Kernel, as_operand
 from rfjax.kernels.description import describe
 from rfjax.progress import Progress, reporter
 from rfjax.storage import fingerprint, open_array
@@ -49,8 +49,7 @@ def write_gram(
     """
     path = _npy(path)
     size = checks.count("tile", _TILE if tile is None else tile)
-    if not isinstance(kernel, Kernel):
-        raise TypeError(f"kernel must be a kernel (rf.rbf(1.0), say), got {type(kernel).__name__}")
+    kernel = as_operand(kernel)
     rows = _points("X", X)
     columns = None if Y is None else _points("Y", Y, columns=rows.shape[1])
     grid = _Grid.of(rows, columns, size)

@@ -21,10 +21,3 @@ class Normalised(Kernel):
         if isinstance(pairs, DiagonalPairs):
             return (left > 0).astype(left.dtype)
         return safe_divide(safe_divide(self.kernel._evaluate(pairs), safe_sqrt(left)), safe_sqrt(right))
-
-    @property
-    def tiled(self) -> bool:
-        return self.kernel.tiled
-
-    def _prepared(self, X: Float[Array, "n d"], Y: Float[Array, "m d"]) -> "Normalised":
-        return Normalised(self.kernel._prepared(X, Y))

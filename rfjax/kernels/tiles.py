@@ -156,7 +156,8 @@ def cross_matvec(
         def add(j: Int[Array, ""], total: Array) -> Array:
             start = jnp.stack([i * tiling.rows, j.astype(i.dtype) * tiling.columns])
             values = lax.dynamic_slice_in_dim(V_whole, start[1], tiling.columns)
-            return total + matmul(_tile(evaluate, tiling, False, kernel, X_whole, Y_whole, start), values)
+            tile = _tile(evaluate, tiling, False, kernel, X_whole, Y_whole, start).astype(V.dtype)
+            return total + matmul(tile, values)
 
         return lax.fori_loop(0, tiling.across, add, jnp.zeros((tiling.rows, V.shape[1]), V.dtype))
 
@@ -180,7 +181,7 @@ def self_matvec(
         tile = _tile(evaluate, tiling, True, kernel, X_whole, X_whole, starts[t])
         own = lax.dynamic_slice_in_dim(diagonal, i, tiling.rows)
         tile = jnp.where(i + place[:, None] == j + place, own[:, None], tile)
-        tile = lax.optimization_barrier(tile)
+        tile = lax.optimization_barrier(tile).astype(V.dtype)
         right, left = (lax.dynamic_slice_in_dim(V_whole, k, tiling.rows) for k in (j, i))
         total = _added(total, matmul(tile, right), i)
         return _added(total, jnp.where(i == j, 0, matmul(tile.T, left)), j)

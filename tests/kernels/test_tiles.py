@@ -53,6 +53,17 @@ def test_tiles_change_nothing():
     np.testing.assert_allclose(np.diag(tiled), KERNEL.diag(X), rtol=1e-14)
 
 
+@pytest.mark.parametrize(("x", "y", "v"), [("float32", "float64", "float32"), ("float64", "float32", "float32")])
+def test_products_of_mixed_precision_take_the_widest(x, y, v):
+    points = jnp.asarray(X, x), jnp.asarray(Y, y), jnp.asarray(V, v)
+    with memory_bound(SMALL), jax.numpy_dtype_promotion("standard"):
+        expected = np.asarray(KERNEL(*points[:2])) @ V
+        product = KERNEL.matvec(*points)
+        square = KERNEL.matvec(points[0], None, jnp.asarray(W, y))
+    assert product.dtype == square.dtype == "float64"
+    np.testing.assert_allclose(product, expected, rtol=0, atol=1e-6)
+
+
 def test_tiles_change_no_derivative():
     derivatives = jax.grad(loss, argnums=(0, 1, 2))
     whole = derivatives(0.9, jnp.asarray(X), jnp.asarray(Y))
