@@ -7,12 +7,13 @@ trained network beside them.
 from importlib.metadata import version as _version
 
 from rfjax import activations, features, kernels, networks, numerics, risk, tasks, theory
-from rfjax.dynamics import GradientFlow, gradient_flow
+from rfjax.dynamics import GradientFlow, critical_learning_rate, ensemble, gradient_descent, gradient_flow
 from rfjax.features import FeatureMap, random_neurons
 from rfjax.kernels import Kernel, angular, arc_cosine, laplace, matern, polynomial, rational_quadratic, rbf
 from rfjax.networks import Activation, Dense, Dropout, Layer, LayerNorm, Parallel, Repeat, Residual, Serial, mlp, neuron
 from rfjax.regression import ridge_regression, solvers
 from rfjax.risk import Risk, population_regression, population_risk
+from rfjax.saving import load, save
 from rfjax.training import Run, train
 from rfjax.views import empirical_ntk, linearize, nngp, ntk, random_features, tangent_features
 
@@ -36,12 +37,16 @@ __all__ = [
     "activations",
     "angular",
     "arc_cosine",
+    "critical_learning_rate",
     "empirical_ntk",
+    "ensemble",
     "features",
+    "gradient_descent",
     "gradient_flow",
     "kernels",
     "laplace",
     "linearize",
+    "load",
     "matern",
     "mlp",
     "networks",
@@ -58,6 +63,7 @@ __all__ = [
     "rbf",
     "ridge_regression",
     "risk",
+    "save",
     "solvers",
     "tangent_features",
     "tasks",

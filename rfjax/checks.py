@@ -86,8 +86,16 @@ def outputs(name: str, value: Array, *, like: tuple[int, ...]) -> Array:
     return value
 
 
-def number(name: str, value: Any, *, above: float = -np.inf, least: float = -np.inf, most: float = np.inf) -> Any:
-    """A real scalar with above < value and least <= value <= most; a tracer or scalar array passes unchecked."""
+def number(
+    name: str,
+    value: Any,
+    *,
+    above: float = -np.inf,
+    least: float = -np.inf,
+    most: float = np.inf,
+    below: float = np.inf,
+) -> Any:
+    """A real scalar with above < value < below and least <= value <= most; a tracer or scalar array passes unchecked."""
     if is_traced(value):
         return value
     if isinstance(value, np.generic):
@@ -95,9 +103,9 @@ def number(name: str, value: Any, *, above: float = -np.inf, least: float = -np.
     array = isinstance(value, jax.Array) and value.ndim == 0 and not jnp.iscomplexobj(value)
     if isinstance(value, bool) or not (array or isinstance(value, (int, float))):
         raise TypeError(f"{name} must be a real number, got {value!r}")
-    if not np.isfinite(value) or not (above < value and least <= value <= most):
+    if not np.isfinite(value) or not (above < value < below and least <= value <= most):
         bounds = [f"> {above}"] * (above > -np.inf) + [f">= {least}"] * (least > -np.inf)
-        bounds += [f"<= {most}"] * (most < np.inf)
+        bounds += [f"<= {most}"] * (most < np.inf) + [f"< {below}"] * (below < np.inf)
         raise ValueError(f"{name} must be a finite number {' and '.join(bounds)}".rstrip() + f", got {value!r}")
     return value
 

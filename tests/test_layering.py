@@ -16,8 +16,9 @@ import rfjax
 
 ROOT = pathlib.Path(rfjax.__file__).parent
 FLOORS = (
-    "cli", "commands", "experiments", "interop", "plots", "theory", "training", "risk", "dynamics", "regression", "views",
-    "tangent", "features", "kernels", "networks", "tasks", "activations", "numerics", "storage", "progress", "checks",
+    "cli", "commands", "experiments", "interop", "plots", "theory", "saving", "training", "risk", "dynamics",
+    "regression", "views", "tangent", "features", "kernels", "networks", "tasks", "activations", "numerics", "storage",
+    "progress", "checks",
 )  # fmt: skip
 APPLICATION = ("cli", "commands", "experiments", "interop", "plots")  # where extras may be needed
 OPTIONAL = (

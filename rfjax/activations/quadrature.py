@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -45,6 +46,13 @@ class Quadrature(Nonlinearity):
 
     def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         return self.function(x)
+
+    def __reduce__(self) -> tuple[Callable[..., "Quadrature"], tuple[Any, ...]]:
+        # Compiled functions, as many of JAX's own are, neither pickle nor copy: those go by their names.
+        for place, module in _PLACES.items():
+            if getattr(module, getattr(self.function, "__name__", ""), None) is self.function:
+                return _of_name, (place, self.function.__name__, self.breaks, self.terms)
+        return Quadrature, (self.function, self.breaks, self.terms)
 
     def _slope(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         return jax.jvp(self.function, (x,), (jnp.ones_like(x),))[1]
@@ -149,6 +157,13 @@ class Quadrature(Nonlinearity):
     @property
     def relu_slopes(self) -> None:
         return None
+
+
+_PLACES = {"jax.numpy": jax.numpy, "jax.nn": jax.nn, "jax.scipy.special": jax.scipy.special, "jax.lax": lax}
+
+
+def _of_name(place: str, name: str, breaks: tuple[float, ...], terms: int) -> Quadrature:
+    return Quadrature(getattr(_PLACES[place], name), breaks, terms)
 
 
 @lru_cache(maxsize=8)

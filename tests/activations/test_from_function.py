@@ -1,5 +1,8 @@
 """A plain function as a nonlinearity: recognised where it has a closed form, and equal to it where it has not."""
 
+import copy
+import pickle
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -40,6 +43,16 @@ def test_known_functions_come_back_as_members(function, member):
     assert activations.from_function(function) == member
     x = jnp.linspace(-2, 2, 5)
     np.testing.assert_allclose(member(x), function(x), atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    "again", [copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))], ids=["copy", "pickle"]
+)
+def test_members_copy_and_pickle(again):
+    members = [getattr(activations, name) for name in activations.__all__]
+    members = [value for value in members if isinstance(value, activations.Nonlinearity)]
+    for member in [*members, activations.from_function(jnp.sinc, breaks=(1.0,)), activations.from_function(np.sinc)]:
+        assert again(member) == member  # the same function, which is compiled once
 
 
 def test_an_approximation_is_not_the_member_it_approximates():

@@ -1,0 +1,77 @@
+"""What is trained: the kernel, the points, and the residual y − start(X) that is to vanish."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from rfjax import checks
+from rfjax.features import FeatureMap
+from rfjax.kernels import Kernel
+from rfjax.numerics import matmul
+from rfjax.regression import Start, as_start, start_values
+
+Problem = tuple[Kernel, Float[Array, "n d"], Float[Array, "n ..."], Start | None]
+
+
+def as_kernel(model: Any, name: str = "model") -> Kernel:
+    """The kernel of a model.  Raises TypeError for what is neither a kernel nor a feature map."""
+    if not isinstance(model, (Kernel, FeatureMap)):
+        raise TypeError(f"{name} must be a kernel or a feature map, got {type(model).__name__}")
+    return model.kernel if isinstance(model, FeatureMap) else model
+
+
+def prepare(model: Any, X: Any, y: Any, start: Any) -> Problem:
+    """(kernel, X, y − start(X), start), checked."""
+    kernel, columns = as_kernel(model), model.in_dim if isinstance(model, FeatureMap) else None
+    X = checks.points("X", X, columns=columns)
+    y = checks.targets("y", y, rows=X.shape[0])
+    start = as_start(start)
+    return kernel, X, y if start is None else y - start_values(start, X, y.shape), start
+
+
+def spectrum(kernel: Kernel, X: Float[Array, "n d"]) -> tuple[Float[Array, " n"], Float[Array, "n n"]]:
+    """Eigenvalues of k(X), ascending, and its eigenvectors.  Raises ValueError for several rows a point."""
+    K = kernel(X)
+    if K.shape[0] != X.shape[0]:
+        raise ValueError(f"the Gram matrix has {K.shape[0]} rows for {X.shape[0]} points: use outputs='mean'")
+    eigenvalues, eigenvectors = jnp.linalg.eigh(K)
+    return eigenvalues, eigenvectors
+
+
+@jax.jit
+def project(eigenvectors: Float[Array, "n n"], residual: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
+    """Vᵀ(y − start(X))."""
+    return matmul(eigenvectors.T, residual.astype(eigenvectors.dtype))
+
+
+def alive(eigenvalues: Float[Array, " r"]) -> Bool[Array, " r"]:
+    """Which eigenvalues of an r × r matrix are not zero to working precision: λ > eps·r·λ_max."""
+    floor = jnp.finfo(eigenvalues.dtype).eps * eigenvalues.shape[0] * jnp.max(jnp.abs(eigenvalues))
+    return eigenvalues > floor
+
+
+@partial(jax.jit, static_argnames="size")
+def flow_gains(eigenvalues: Float[Array, " r"], times: Float[Array, " T"], size: int) -> Float[Array, "T r"]:
+    """(1 − e^{−λt/n})/λ with n = `size`, and 0 for eigenvalues that are zero to working precision."""
+    moving = alive(eigenvalues)
+    safe = jnp.where(moving, eigenvalues, 1)
+    return jnp.where(moving, -jnp.expm1(-safe * (times[:, None] / size)) / safe, 0)
+
+
+@jax.jit
+def combine(
+    cross: Float[Array, "m n"],
+    eigenvectors: Float[Array, "n n"],
+    gains: Float[Array, "T n"],
+    projections: Float[Array, "n ..."],
+) -> Float[Array, "T m ..."]:
+    """cross·V·diag(gain)·projections for each of the gains."""
+    turned = matmul(cross, eigenvectors)
+
+    def one(gain: Float[Array, " n"]) -> Float[Array, "m ..."]:
+        return matmul(turned, gain.reshape(-1, *[1] * (projections.ndim - 1)) * projections)
+
+    return jax.vmap(one)(gains)

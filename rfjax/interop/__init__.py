@@ -1,0 +1,1 @@
+"""Adapters to other libraries, each needing an extra of its own."""

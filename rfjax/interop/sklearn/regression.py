@@ -1,0 +1,90 @@
+"""Kernel ridge regression as scikit-learn estimators."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from rfjax.interop.sklearn import settings
+from rfjax.kernels import Kernel
+from rfjax.regression import ridge_regression
+from rfjax.views import ntk
+
+
+class KernelRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
+    """Ridge regression with any rfjax kernel: (K + ridge·I)α = y, f(x) = k(x, X)α, as `rf.ridge_regression` has it.
+
+    Parameters: `kernel`, an rfjax kernel or the name of one at its defaults (angular, laplace, matern, nngp, ntk,
+    polynomial, rational_quadratic, rbf); `ridge` >= 0, absolute; `solver`, that of `rf.ridge_regression`.
+
+    Attributes: `fit_`, the rfjax fit with its `stats`; `dtype_`; `n_features_in_`, `feature_names_in_`.  Integers and
+    float64 are computed in float64 if jax_enable_x64 is set, and otherwise in float32; predictions are in `dtype_`.
+
+    `fit` raises ValueError or TypeError for bad data or settings, and names a ridge that works when one does not.
+    """
+
+    def __init__(self, kernel: Kernel | str = "rbf", ridge: float = 1.0, solver: str = "auto"):
+        self.kernel = kernel
+        self.ridge = ridge
+        self.solver = solver
+
+    def fit(self, X: Any, y: Any) -> "KernelRidge":
+        """Fit y [n] or [n, c] on X [n, d]."""
+        return _fit(self, settings.kernel(self.kernel), X, y)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predictions at X [m, d], with y's trailing shape."""
+        return _predict(self, X)
+
+
+class NTKRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
+    """Ridge regression with the NTK of an infinitely wide network: what training it on the data tends to.
+
+    Parameters: `depth` hidden layers; `activation`, a name in `rf.activations` or a member of it; `w_std`, `b_std` of all
+    layers (NTK parameterisation); `ridge` >= 0, absolute: against k(x, x) = 2(depth + 1)‖x‖²/d for ReLU at w_std = √2
+    without biases; `solver`, that of `rf.ridge_regression`.
+
+    Attributes and errors as `KernelRidge`.  Jacot, Gabriel & Hongler 2018.
+    """
+
+    def __init__(
+        self,
+        depth: int = 2,
+        activation: Any = "relu",
+        w_std: float = 2**0.5,
+        b_std: float = 1.0,
+        ridge: float = 1.0,
+        solver: str = "auto",
+    ):
+        self.depth = depth
+        self.activation = activation
+        self.w_std = w_std
+        self.b_std = b_std
+        self.ridge = ridge
+        self.solver = solver
+
+    def fit(self, X: Any, y: Any) -> "NTKRegressor":
+        """Fit y [n] or [n, c] on X [n, d]."""
+        net = settings.network(
+            depth=self.depth, width=1, activation=self.activation, w_std=self.w_std, b_std=self.b_std
+        )
+        return _fit(self, ntk(net), X, y)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predictions at X [m, d], with y's trailing shape."""
+        return _predict(self, X)
+
+
+def _fit(estimator: Any, kernel: Kernel, X: Any, y: Any) -> Any:
+    X, y = validate_data(estimator, X, y, dtype=settings.FLOATS, multi_output=True, y_numeric=True)
+    estimator.dtype_ = settings.computed_dtype(X)
+    X, y = X.astype(estimator.dtype_), y.astype(estimator.dtype_)
+    estimator.fit_ = ridge_regression(kernel, X, y, ridge=estimator.ridge, solver=estimator.solver)
+    return estimator
+
+
+def _predict(estimator: Any, X: Any) -> np.ndarray:
+    check_is_fitted(estimator)
+    X = validate_data(estimator, X, dtype=settings.FLOATS, reset=False)
+    return np.asarray(estimator.fit_(X.astype(estimator.dtype_)))
