@@ -11,7 +11,7 @@ from rfjax.dynamics import GradientFlow, gradient_flow
 from rfjax.features import FeatureMap, random_neurons
 from rfjax.kernels import Kernel, angular, arc_cosine, laplace, matern, polynomial, rational_quadratic, rbf
 from rfjax.networks import Activation, Dense, Dropout, Layer, LayerNorm, Parallel, Repeat, Residual, Serial, mlp, neuron
-from rfjax.regression import ridge_regression
+from rfjax.regression import classify, log_marginal_likelihood, posterior, ridge_path, ridge_regression, tune
 from rfjax.risk import Risk, population_regression, population_risk
 from rfjax.training import Run, train
 from rfjax.views import empirical_ntk, linearize, nngp, ntk, random_features, tangent_features
@@ -36,12 +36,14 @@ __all__ = [
     "activations",
     "angular",
     "arc_cosine",
+    "classify",
     "empirical_ntk",
     "features",
     "gradient_flow",
     "kernels",
     "laplace",
     "linearize",
+    "log_marginal_likelihood",
     "matern",
     "mlp",
     "networks",
@@ -52,14 +54,17 @@ __all__ = [
     "polynomial",
     "population_regression",
     "population_risk",
+    "posterior",
     "random_features",
     "random_neurons",
     "rational_quadratic",
     "rbf",
+    "ridge_path",
     "ridge_regression",
     "risk",
     "tangent_features",
     "tasks",
     "theory",
     "train",
+    "tune",
 ]
