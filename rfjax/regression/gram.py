@@ -86,7 +86,7 @@ def _advice(K: Float[Array, "n n"], noise: Float[Array, "..."]) -> str:
     eigenvalues = jnp.linalg.eigvalsh(K)
     check_spectrum(eigenvalues)
     smallest, largest = float(eigenvalues[0]), float(jnp.abs(eigenvalues).max())
-    trial = max(float(noise.min()), 1e-2 * float(jnp.finfo(K.dtype).eps) * largest)
+    trial = max(float(noise.min()), 0.1 * float(jnp.finfo(K.dtype).eps) * largest)
     works = False
     while not works and trial < 1e3 * largest:
         trial = float(f"{10 * trial:.0e}")
