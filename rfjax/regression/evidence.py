@@ -154,11 +154,15 @@ def _quadrature(
     A: Any, order: int, z: Float[Array, " n"]
 ) -> tuple[Float[Array, ""], Float[Array, " n"], Float[Array, ""]]:
     """zᵀ(log A)z and A⁻¹z from the Krylov space of z, and the smallest Ritz value there."""
-    Q, (diagonal, beside), *_ = decomp.tridiag_sym(order, materialize=False, custom_vjp=False)(A, z)
-    # Where the space is all used up what follows is 0/0: it is cut off, and has no weight.
-    alive = jnp.isfinite(diagonal) & jnp.isfinite(Q).all(axis=1)
-    joined = jnp.where(alive[1:] & alive[:-1], beside, 0)
-    T = jnp.diag(jnp.where(alive, diagonal, 1)) + jnp.diag(joined, 1) + jnp.diag(joined, -1)
+    # Of a symmetric A the Hessenberg form is tridiagonal.  Where the space is used up what follows is rounding, or 0/0:
+    # it is cut off, and has no weight.
+    Q, H, *_ = decomp.hessenberg(order, reortho="full", custom_vjp=False)(A, z)
+    diagonal, beside = jnp.diagonal(H), jnp.diagonal(H, -1)
+    scale = lax.cummax(jnp.maximum(jnp.abs(diagonal[:-1]), beside))
+    joined = jnp.cumprod(jnp.where(beside > jnp.finfo(z.dtype).eps ** 0.75 * scale, 1, 0))
+    alive = jnp.append(1, joined) > 0
+    beside = jnp.where(alive[1:], beside, 0)
+    T = jnp.diag(jnp.where(alive, diagonal, 1)) + jnp.diag(beside, 1) + jnp.diag(beside, -1)
     t, V = jnp.linalg.eigh(T)
     solution = matmul(jnp.linalg.norm(z) * matmul(V, V[0] / t), jnp.where(alive[:, None], Q, 0))
     return (z @ z) * jnp.sum(V[0] ** 2 * jnp.log(t)), solution, t[0]

@@ -58,9 +58,7 @@ def test_logistic_regression_on_features_is_scikit_learns(name, dtype):
     expected = LogisticRegression(C=1 / 0.3, fit_intercept=False, tol=1e-10, max_iter=10_000).fit(phi(X), labels)
     tolerance = 1e-5 if dtype == np.float64 else 5e-3
     np.testing.assert_allclose(fit.probabilities(z), expected.predict_proba(phi(Z)), rtol=0, atol=tolerance)
-    np.testing.assert_allclose(
-        fit.decision(z), expected.decision_function(phi(Z)), rtol=0, atol=10 * tolerance
-    )
+    np.testing.assert_allclose(fit.decision(z), expected.decision_function(phi(Z)), rtol=0, atol=10 * tolerance)
     np.testing.assert_array_equal(fit(z), expected.predict(phi(Z)))
     assert fit.stats.form == "primal"
     assert bool(fit.stats.ok)

@@ -81,18 +81,17 @@ def test_variances_at_the_data_are_never_negative(dtype):
 def test_it_jits_vmaps_and_differentiates():
     def at(scale, noise, y):
         post = rf.posterior(rf.rbf(scale), X, y, noise=noise)
-        return post.mean(Z).sum() + post.variance(Z).sum(), post.sample(KEY, Z)
+        return post.mean(Z).sum() + post.variance(Z).sum()
 
     plain, compiled = at(1.5, 0.3, Y), jax.jit(at)(1.5, 0.3, Y)
-    np.testing.assert_allclose(plain[0], compiled[0], rtol=1e-12)
-    np.testing.assert_allclose(plain[1], compiled[1], rtol=0, atol=1e-9)
-    stacked = jax.vmap(lambda noise: at(1.5, noise, Y)[0])(jnp.asarray([0.3, 0.6]))
-    np.testing.assert_allclose(stacked, [at(1.5, 0.3, Y)[0], at(1.5, 0.6, Y)[0]], rtol=1e-12)
+    np.testing.assert_allclose(plain, compiled, rtol=1e-12)
+    stacked = jax.jit(jax.vmap(lambda noise: at(1.5, noise, Y)))(jnp.asarray([0.3, 0.6]))
+    np.testing.assert_allclose(stacked, [plain, at(1.5, 0.6, Y)], rtol=1e-12)
 
     def along(t):
-        return at(1.5 + t, 0.3 + t, Y + t)[0]
+        return at(1.5 + t, 0.3 + t, Y + t)
 
-    np.testing.assert_allclose(jax.grad(along)(0.0), (along(1e-5) - along(-1e-5)) / 2e-5, rtol=1e-6)
+    np.testing.assert_allclose(jax.jit(jax.grad(along))(0.0), (along(1e-5) - along(-1e-5)) / 2e-5, rtol=1e-6)
 
 
 def test_duplicate_points_need_noise():
