@@ -19,7 +19,7 @@ LOSSES = ("squares", "logistic")
 Label = str | int | float | bool
 
 
-class Constant(eqx.Module):
+class ConstantFunction(eqx.Module):
     """The function of one value everywhere."""
 
     value: Float[Array, "..."]
@@ -106,7 +106,7 @@ def classify(
         scores: Any = logistic_regression(model, X, jnp.asarray(member, X.dtype), ridge=ridge, **settings)
     else:
         t = jnp.asarray(np.where(member, 1, -1), X.dtype)
-        scores = ridge_regression(model, X, t, ridge=ridge, start=Constant(t.mean(axis=0)), **settings)
+        scores = ridge_regression(model, X, t, ridge=ridge, start=ConstantFunction(t.mean(axis=0)), **settings)
     return Classifier(scores, classes, loss)
 
 

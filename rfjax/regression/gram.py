@@ -98,23 +98,23 @@ def _advice(K: Float[Array, "n n"], noise: Float[Array, "..."]) -> str:
     )
 
 
-def rounding(eigenvalues: Float[Array, " n"]) -> Float[Array, ""]:
-    """How far below zero the computed eigenvalues [n] of a positive semi-definite Gram matrix may be.
+def rounding(eigenvalues: Float[Array, " n"], scale: Float[Array, ""] | None = None) -> Float[Array, ""]:
+    """How far below zero the computed eigenvalues [n] of a positive semi-definite matrix may be.
 
-    max(n, 100)·eps·max|λ|: the rounding errors of the kernel's entries and of the eigenvalues.
+    max(n, 100)·eps·scale, the largest |λ| by default: the rounding errors of a kernel's entries and of the eigenvalues.
     """
     units = max(eigenvalues.shape[0], 100) * jnp.finfo(eigenvalues.dtype).eps
-    return units * jnp.max(jnp.abs(eigenvalues))
+    return units * (jnp.max(jnp.abs(eigenvalues)) if scale is None else scale)
 
 
-def check_spectrum(eigenvalues: Float[Array, " n"]) -> None:
+def check_spectrum(eigenvalues: Float[Array, " n"], scale: Float[Array, ""] | None = None) -> None:
     """Nothing for the ascending eigenvalues [n] of a positive semi-definite matrix; traced ones pass unchecked.
 
     **Raises** ValueError that names the smallest where it is below zero by more than `rounding`.
     """
-    if not checks.is_traced(eigenvalues) and bool(eigenvalues[0] < -rounding(eigenvalues)):
+    if not checks.is_traced(eigenvalues) and bool(eigenvalues[0] < -rounding(eigenvalues, scale)):
+        size = eigenvalues.shape[0]
         raise ValueError(
-            f"the kernel is not positive semi-definite at these points: the {eigenvalues.shape[0]} x "
-            f"{eigenvalues.shape[0]} Gram matrix has the eigenvalue {float(eigenvalues[0]):.6g} (the largest is "
-            f"{float(eigenvalues[-1]):.6g})"
+            f"the kernel is not positive semi-definite at these points: the {size} x {size} matrix has the eigenvalue "
+            f"{float(eigenvalues[0]):.6g} (the largest is {float(eigenvalues[-1]):.6g})"
         )

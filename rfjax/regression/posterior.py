@@ -61,8 +61,7 @@ class Posterior(eqx.Module):
         shape = tuple(checks.count("shape", size) for size in shape)
         key, mean = checks.prng_key("key", key), self.mean(X)
         s, V = jnp.linalg.eigh(self.covariance(X))
-        prior = self.kernel.diag(self._points(X)).max()
-        check_spectrum(jnp.append(s, prior))  # rounding is that of what was subtracted
+        check_spectrum(s, self.kernel.diag(self._points(X)).sum() + (self.factor**2).sum())  # of what cancelled
         z = jax.random.normal(key, (*shape, *mean.shape), mean.dtype)
         columns = z.reshape(*shape, X.shape[0], -1)
         return mean + matmul(V * jnp.sqrt(jnp.maximum(s, 0)), columns).reshape(z.shape)

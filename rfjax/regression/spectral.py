@@ -12,7 +12,7 @@ from rfjax import checks
 from rfjax.numerics import gram, matmul
 from rfjax.regression.gram import check_spectrum, rounding
 
-_DIGITS = 10  # units of rounding of the largest eigenvalue, below which A + ridge·I has no correct inverse
+_DIGITS = 2  # units of rounding of the largest eigenvalue, below which A + ridge·I has no correct inverse
 
 
 class Spectral(NamedTuple):
