@@ -83,10 +83,8 @@ def test_it_jits_vmaps_and_differentiates():
         post = rf.posterior(rf.rbf(scale), X, y, noise=noise)
         return post.mean(Z).sum() + post.variance(Z).sum()
 
-    plain, compiled = at(1.5, 0.3, Y), jax.jit(at)(1.5, 0.3, Y)
-    np.testing.assert_allclose(plain, compiled, rtol=1e-12)
     stacked = jax.jit(jax.vmap(lambda noise: at(1.5, noise, Y)))(jnp.asarray([0.3, 0.6]))
-    np.testing.assert_allclose(stacked, [plain, at(1.5, 0.6, Y)], rtol=1e-12)
+    np.testing.assert_allclose(stacked, [at(1.5, 0.3, Y), at(1.5, 0.6, Y)], rtol=1e-12)
 
     def along(t):
         return at(1.5 + t, 0.3 + t, Y + t)
