@@ -38,7 +38,7 @@ def _path(sizes: Sizes, dtype: str) -> Row:
     with jax.enable_x64(dtype == "float64"):
         X = jnp.asarray(rng.normal(size=(sizes.n, sizes.d)), dtype)
         y = jnp.sin(X[:, 0]) + jnp.asarray(0.1 * rng.normal(size=sizes.n), dtype)
-        kernel, ridges = rf.rbf(sizes.d**0.5), np.logspace(-3, 3, sizes.ridges)
+        kernel, ridges = rf.rbf(sizes.d**0.5), jnp.asarray(np.logspace(-3, 3, sizes.ridges))
         K, eigh = kernel(X), jax.jit(jnp.linalg.eigh)
         times = interleaved(
             {"path": lambda: rf.ridge_path(kernel, X, y, ridges), EIGH: lambda: eigh(K)}, sizes.repetitions
