@@ -11,7 +11,7 @@ from rfjax.dynamics import GradientFlow, critical_learning_rate, ensemble, gradi
 from rfjax.features import FeatureMap, random_neurons
 from rfjax.kernels import Kernel, angular, arc_cosine, laplace, matern, polynomial, rational_quadratic, rbf
 from rfjax.networks import Activation, Dense, Dropout, Layer, LayerNorm, Parallel, Repeat, Residual, Serial, mlp, neuron
-from rfjax.regression import ridge_regression, solvers
+from rfjax.regression import classify, log_marginal_likelihood, posterior, ridge_path, ridge_regression, solvers, tune
 from rfjax.risk import Risk, population_regression, population_risk
 from rfjax.saving import load, save
 from rfjax.training import Run, train
@@ -37,6 +37,7 @@ __all__ = [
     "activations",
     "angular",
     "arc_cosine",
+    "classify",
     "critical_learning_rate",
     "empirical_ntk",
     "ensemble",
@@ -47,6 +48,7 @@ __all__ = [
     "laplace",
     "linearize",
     "load",
+    "log_marginal_likelihood",
     "matern",
     "mlp",
     "networks",
@@ -57,10 +59,12 @@ __all__ = [
     "polynomial",
     "population_regression",
     "population_risk",
+    "posterior",
     "random_features",
     "random_neurons",
     "rational_quadratic",
     "rbf",
+    "ridge_path",
     "ridge_regression",
     "risk",
     "save",
@@ -69,4 +73,5 @@ __all__ = [
     "tasks",
     "theory",
     "train",
+    "tune",
 ]
