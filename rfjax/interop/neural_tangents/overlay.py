@@ -142,14 +142,15 @@ class _StandIn(importlib.abc.Loader):
 
 
 def _import_over(overlays: Mapping[str, Overlay]) -> Callable[..., Any]:
-    def importing(name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0) -> Any:
+    def importing(name: str, space: Any = None, local: Any = None, wanted: Any = (), level: int = 0) -> Any:
         overlay = overlays.get(name) if level == 0 else None
-        if overlay is not None and overlay._real is None:
-            return overlay if fromlist else overlays[name.partition(".")[0]]
-        if overlay is not None:  # a name that is restored is not to be looked for, and warned of, in the real module
-            fromlist = tuple(wanted for wanted in fromlist or () if wanted not in vars(overlay)) or fromlist and ("__name__",)
-        module = builtins.__import__(name, globals, locals, fromlist, level)
-        return overlays.get(module.__name__, module)
+        if overlay is None or not wanted:
+            module = builtins.__import__(name, space, local, wanted, level)
+            return overlays.get(module.__name__, module)
+        elsewhere = [entry for entry in wanted if entry not in vars(overlay)]
+        if elsewhere:  # they may be modules that nobody has imported yet
+            builtins.__import__(name, space, local, elsewhere)
+        return overlay
 
     return importing
 

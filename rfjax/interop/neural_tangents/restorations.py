@@ -16,6 +16,9 @@ class DShapedArray:
     """The type of arrays of a shape known only when they run.  There are none: nothing is an instance."""
 
 
+ZEROS_LIKE = Primitive("zeros_like")
+
+
 def safe_map(function: Any, *sequences: Any) -> list[Any]:
     """map, to a list, of sequences of one length."""
     return [function(*entries) for entries in safe_zip(*sequences)]
@@ -64,7 +67,7 @@ RESTORATIONS = (
     Restoration(
         "jax.interpreters.ad",
         "zeros_like_p",
-        lambda: Primitive("zeros_like"),
+        lambda: ZEROS_LIKE,
         "removed; a primitive that no function contains",
     ),
     Restoration("jax.interpreters.ad", "reducing_transposes", dict, "removed; empty"),
