@@ -25,13 +25,25 @@ class Unknown(NamedTuple):
         return False
 
 
+def flatten(function: Any, in_tree: Any) -> tuple[Any, Any]:
+    """(the function from leaves to leaves, a call that gives the tree of its result once it has run)."""
+    trees: list[Any] = []
+
+    def flat(*leaves: Array) -> list[Array]:
+        out, tree = jax.tree.flatten(function(*jax.tree.unflatten(in_tree, leaves)))
+        trees.append(tree)
+        return out
+
+    return flat, lambda: trees[-1]
+
+
 def linearize(function: Any, *primals: Array, has_aux: bool = False) -> tuple[Any, list[Unknown], Jaxpr, list[Array]]:
-    """(f(x), tangents out, jaxpr of ẋ ↦ f'(x)ẋ, its constants) of a wrapped flat `function`."""
+    """(f(x), tangents out, jaxpr of ẋ ↦ f'(x)ẋ, its constants) of a flat `function`."""
     assert not has_aux
-    outputs, tangent_map = jax.linearize(function.call_wrapped, *primals)
+    outputs, tangent_map = jax.linearize(function, *primals)
     closed = jax.make_jaxpr(tangent_map)(*map(_tangent, primals))
-    flat = jax.make_jaxpr(lambda *tangents: _run(closed, tangents))(*map(_tangent, primals))
-    return outputs, [Unknown(variable.aval) for variable in flat.jaxpr.outvars], flat.jaxpr, flat.consts
+    jaxpr, constants = _linear(jax.make_jaxpr(lambda *tangents: _run(closed, tangents))(*map(_tangent, primals)))
+    return outputs, [Unknown(variable.aval) for variable in jaxpr.outvars], jaxpr, constants
 
 
 def transpose_rule(primitive: Primitive) -> Any:
@@ -61,6 +73,22 @@ def _tangent(primal: Array) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(jnp.shape(primal), jnp.result_type(primal))
 
 
+def _linear(closed: ClosedJaxpr) -> tuple[Jaxpr, list[Array]]:
+    """The equations that depend on the tangents, and the values of all others that they need."""
+    known: dict[Any, Array] = dict(zip(closed.jaxpr.constvars, closed.consts, strict=True))
+    linear = []
+    for equation in closed.jaxpr.eqns:
+        if all(isinstance(atom, Literal) or atom in known for atom in equation.invars):
+            operands = [atom.val if isinstance(atom, Literal) else known[atom] for atom in equation.invars]
+            known |= zip(equation.outvars, _bind(equation, operands), strict=True)
+        else:
+            linear.append(equation)
+    atoms = [*closed.jaxpr.outvars, *(atom for equation in linear for atom in equation.invars)]
+    used = {atom for atom in atoms if not isinstance(atom, Literal)}
+    constants = {variable: value for variable, value in known.items() if variable in used}
+    return closed.jaxpr.replace(constvars=list(constants), eqns=linear), list(constants.values())
+
+
 def _run(closed: ClosedJaxpr, operands: Sequence[Array]) -> list[Array]:
     """Evaluate equation by equation: calls are entered, splits become slices, everything else is as it was."""
     values: dict[Any, Array] = dict(zip(closed.jaxpr.constvars, closed.consts, strict=True))
@@ -81,6 +109,10 @@ def _apply(equation: JaxprEqn, operands: list[Array]) -> Sequence[Array]:
         return _run(inner if isinstance(inner, ClosedJaxpr) else ClosedJaxpr(inner, ()), operands)
     if equation.primitive is lax.split_p:
         return _slices(operands[0], **equation.params)
+    return _bind(equation, operands)
+
+
+def _bind(equation: JaxprEqn, operands: Sequence[Array]) -> Sequence[Array]:
     results = equation.primitive.bind(*operands, **equation.params)
     return results if equation.primitive.multiple_results else [results]
 

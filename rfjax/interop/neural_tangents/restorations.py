@@ -1,14 +1,16 @@
 """What neural-tangents 0.6.5 needs of JAX and SciPy and does not find there any more, name by name."""
 
+import math
 from types import SimpleNamespace
 from typing import Any
 
 import jax
+import numpy as np
 import scipy.linalg
 from jax.extend import source_info_util
 from jax.extend.core import Primitive
 
-from rfjax.interop.neural_tangents.linearization import linearize, transpose_rule
+from rfjax.interop.neural_tangents.linearization import flatten, linearize, transpose_rule
 from rfjax.interop.neural_tangents.overlay import Restoration
 
 
@@ -27,6 +29,17 @@ def safe_map(function: Any, *sequences: Any) -> list[Any]:
 def safe_zip(*sequences: Any) -> list[tuple[Any, ...]]:
     """zip, to a list, of sequences of one length."""
     return list(zip(*sequences, strict=True))
+
+
+def size(a: Any, axis: Any = None) -> int:
+    """How many entries `a` has, or has along an axis."""
+    shape = jax.numpy.shape(a)
+    return math.prod(shape) if axis is None else shape[axis]
+
+
+def dtype(a: Any) -> np.dtype:
+    """The dtype that `a` is or has."""
+    return np.dtype(getattr(a, "dtype", a))
 
 
 def eigvalsh(a: Any, *arguments: Any, eigvals: tuple[int, int] | None = None, **settings: Any) -> Any:
@@ -72,6 +85,20 @@ RESTORATIONS = (
     ),
     Restoration("jax.interpreters.ad", "reducing_transposes", dict, "removed; empty"),
     Restoration(
+        "jax.extend.linear_util",
+        "wrap_init",
+        lambda: lambda function: function,
+        "deprecated without an account of the function; the function as it is",
+        replaces=True,
+    ),
+    Restoration(
+        "jax.api_util",
+        "flatten_fun_nokwargs",
+        lambda: flatten,
+        "takes functions wrapped by wrap_init alone; the same for plain ones",
+        replaces=True,
+    ),
+    Restoration(
         "jax.interpreters.ad",
         "linearize",
         lambda: linearize,
@@ -85,6 +112,8 @@ RESTORATIONS = (
         "does not know every primitive any more; the others by jax.linear_transpose",
         replaces=True,
     ),
+    Restoration("jax.numpy", "size", lambda: size, "refuses descriptions of arrays; takes them", replaces=True),
+    Restoration("jax.numpy", "dtype", lambda: dtype, "refuses arrays; gives their dtype", replaces=True),
     Restoration(
         "scipy.linalg",
         "eigvalsh",
