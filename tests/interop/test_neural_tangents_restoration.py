@@ -18,6 +18,7 @@ import jax, jax.numpy as jnp, scipy.linalg
 import jax.api_util, jax.core, jax.extend.core, jax.extend.linear_util, jax.interpreters.ad
 from jax.example_libraries import stax  # what neural-tangents imports besides, its own way
 from jax.experimental import ode
+import equinox, jaxtyping, optax  # which add primitives of their own
 
 WATCHED = [m for n, m in sorted(sys.modules.items()) if n.partition(".")[0] in ("jax", "scipy", "builtins")]
 CLASSES = [jax.extend.core.Primitive, jax.extend.core.Jaxpr, jax.extend.core.JaxprEqn, jax.stages.Compiled, jax.Array]
@@ -35,7 +36,7 @@ def changed(before):
         (name, str(key))
         for name in before
         for key in before[name].keys() | after[name].keys()
-        if before[name].get(key) != after[name].get(key) and not str(key).startswith("__")
+        if before[name].get(key) != after[name].get(key) and not str(key).startswith("_")
     )
 
 def programs():
@@ -53,7 +54,7 @@ def programs():
 
 def test_only_the_declared_attribute_is_added_to_jax():
     program = """
-before, texts = state(), programs()
+texts, before = programs(), state()
 import rfjax
 assert "neural_tangents" not in sys.modules and not any("interop" in name for name in sys.modules)
 print(changed(before))

@@ -17,7 +17,7 @@ from rfjax.interop.neural_tangents.uses import missing
 VERSION = "0.6.5"
 INSTALL = f"pip install --no-deps neural-tangents=={VERSION} && pip install 'frozendict>=2.3.8'"
 _PACKAGE = "neural_tangents"
-_TESTED = "0.10 to 0.12"
+_TESTED = "0.10"
 
 
 def restore() -> tuple[str, ...]:
