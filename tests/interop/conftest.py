@@ -3,8 +3,7 @@
 import jax
 import pytest
 
-pytest.importorskip("frozendict", reason="neural-tangents is an optional extra")
-import rfjax.interop.neural_tangents  # noqa: E402, F401
+import rfjax.interop.neural_tangents  # noqa: F401
 
 
 @pytest.fixture(autouse=True)
