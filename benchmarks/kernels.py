@@ -166,11 +166,10 @@ def _beside_peer(activation: str, depth: int, b_std: float, sizes: Sizes) -> lis
 def _import_peer() -> tuple[Any, Exception | None]:
     """neural-tangents' layers, or why there are none."""
     try:
-        import rfjax.interop.neural_tangents  # noqa: F401  (brings it back)
-        from neural_tangents import stax
+        from rfjax.interop.neural_tangents import nt
     except Exception as error:  # on a newer JAX anything may go wrong in there
         return None, error
-    return stax, None
+    return nt.stax, None
 
 
 def _peer_kernel(stax: Any, activation: str, depth: int, b_std: float) -> Callable[[Array], Array]:

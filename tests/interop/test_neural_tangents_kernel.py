@@ -13,9 +13,8 @@ import rfjax as rf
 from rfjax.interop.neural_tangents import as_kernel
 
 SHAPE = (8, 8, 1)
-CNN = stax.serial(
-    stax.Conv(1, (3, 3), padding="SAME"), stax.Relu(), stax.Conv(1, (3, 3), padding="SAME"), stax.Relu(), stax.Flatten(), stax.Dense(1)
-)  # fmt: skip
+CONV = stax.Conv(1, (3, 3), padding="SAME")
+CNN = stax.serial(CONV, stax.Relu(), CONV, stax.Relu(), stax.Flatten(), stax.Dense(1))
 POOLED = stax.serial(stax.Conv(1, (2, 2), strides=(2, 2)), stax.Erf(), stax.GlobalAvgPool(), stax.Dense(1))
 FCN = stax.serial(stax.Dense(16, 1.5, 0.1), stax.Erf(), stax.Dense(1, 1.5, 0.1))
 

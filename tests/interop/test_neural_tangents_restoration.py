@@ -115,7 +115,7 @@ def test_absent_is_the_line_that_installs_it(forgotten, monkeypatch, name):
 
 def test_another_version_is_refused(forgotten, monkeypatch):
     monkeypatch.setattr(importlib.metadata, "version", lambda name: "0.6.4")
-    with pytest.raises(ImportError, match="must be 0.6.5, got 0.6.4"):
+    with pytest.raises(ImportError, match=r"must be 0\.6\.5, got 0\.6\.4"):
         restore()
 
 

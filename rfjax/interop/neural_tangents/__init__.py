@@ -6,6 +6,8 @@
 
     k = interop.as_kernel(kernel_fn, "ntk")  # an rfjax kernel
 
+`interop.nt` is `neural_tangents` too, for those whose imports are sorted.
+
 The package is not edited, and needs no TensorFlow.  What it misses in JAX it sees and nobody else does; `restored()` says
 what that was.  Its `experimental` part, which is for TensorFlow, stays out.
 
@@ -16,9 +18,11 @@ does not have; then nothing has changed.
 from rfjax.interop.neural_tangents.kernel import NeuralTangentsKernel, as_kernel
 from rfjax.interop.neural_tangents.restore import restore
 
-__all__ = ["NeuralTangentsKernel", "as_kernel", "restored"]
+__all__ = ["NeuralTangentsKernel", "as_kernel", "nt", "restored"]
 
 _RESTORED = restore()
+
+import neural_tangents as nt  # noqa: E402
 
 
 def restored() -> tuple[str, ...]:
