@@ -2,7 +2,8 @@
 
 A seeded sample of its cases, module by module in turn, until the minutes are spent; a time limit each.  It needs flax,
 more-itertools and absl-py beside neural-tangents.  A case that fails is run again with the random bits of older JAX
-(`jax_threefry_partitionable` off): if that passes, its tolerance, and nothing else, was for other random numbers.
+(`jax_threefry_partitionable` off): if that passes, it was written for those.  Cases that it calls large skip themselves on
+a CPU; `--large` runs them.
 """
 
 import argparse
@@ -61,10 +62,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--minutes", type=float, default=18, help="of wall time, in all")
     parser.add_argument("--limit", type=float, default=60, help="seconds, each case")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--large", action="store_true", help="also what skips itself on a CPU for speed")
     parser.add_argument("--only", default="", help="cases whose name contains this")
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks/neural-tangents-suite.json"))
     asked = parser.parse_args(arguments)
     modules = load()
+    if asked.large:
+        vars(sys.modules["tests.test_utils"])["skip_test"] = lambda case, msg="", platforms=(): None
     cases = [case for case in drawn(modules, asked.seed) if asked.only in case.id()]
     outcomes: list[Outcome] = []
     end = time.monotonic() + 60 * asked.minutes
