@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Primitive
-from jax.interpreters import ad
+from jax.interpreters.ad import Zero, is_undefined_primal, primitive_transposes
+from jax.lax import slice_in_dim, split_p
 from jaxtyping import Array
 
 
@@ -48,16 +48,16 @@ def linearize(function: Any, *primals: Array, has_aux: bool = False) -> tuple[An
 
 def transpose_rule(primitive: Primitive) -> Any:
     """The rule by which `primitive`, where it is linear, takes cotangents back: that of JAX, else `jax.linear_transpose`."""
-    return ad.primitive_transposes.get(primitive) or (
+    return primitive_transposes.get(primitive) or (
         lambda cotangent, *operands, **settings: _transposed(primitive, cotangent, operands, settings)
     )
 
 
 def _transposed(primitive: Primitive, cotangent: Any, operands: Sequence[Any], settings: dict[str, Any]) -> list[Any]:
-    linear = [i for i, operand in enumerate(operands) if ad.is_undefined_primal(operand)]
+    linear = [i for i, operand in enumerate(operands) if is_undefined_primal(operand)]
     avals = [operands[i].aval for i in linear]
-    if isinstance(cotangent, ad.Zero):
-        found: Sequence[Any] = [ad.Zero(aval) for aval in avals]
+    if isinstance(cotangent, Zero):
+        found: Sequence[Any] = [Zero(aval) for aval in avals]
     else:
 
         def apply(*tangents: Array) -> Any:
@@ -107,7 +107,7 @@ def _apply(equation: JaxprEqn, operands: list[Array]) -> Sequence[Array]:
     inner = next((equation.params[name] for name in ("jaxpr", "call_jaxpr") if name in equation.params), None)
     if isinstance(inner, (Jaxpr, ClosedJaxpr)) and equation.primitive.name in _CALLS:
         return _run(inner if isinstance(inner, ClosedJaxpr) else ClosedJaxpr(inner, ()), operands)
-    if equation.primitive is lax.split_p:
+    if equation.primitive is split_p:
         return _slices(operands[0], **equation.params)
     return _bind(equation, operands)
 
@@ -122,4 +122,4 @@ _CALLS = ("jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "checkpo
 
 def _slices(operand: Array, *, sizes: Sequence[int], axis: int) -> list[Array]:
     ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
-    return [lax.slice_in_dim(operand, end - size, end, axis=axis) for size, end in zip(sizes, ends, strict=True)]
+    return [slice_in_dim(operand, end - size, end, axis=axis) for size, end in zip(sizes, ends, strict=True)]

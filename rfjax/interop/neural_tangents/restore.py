@@ -8,10 +8,8 @@ import types
 from typing import Any
 
 import jax
-from jax.extend.core import Primitive
 
 from rfjax.interop.neural_tangents.overlay import imported_over, overlays
-from rfjax.interop.neural_tangents.restorations import RESTORATIONS
 from rfjax.interop.neural_tangents.uses import missing
 
 VERSION = "0.6.5"
@@ -25,19 +23,22 @@ def restore() -> tuple[str, ...]:
     if sys.modules.get(_PACKAGE) is not None:
         return ()
     _require_installed()
-    needed = [restoration for restoration in RESTORATIONS if restoration.needed]
     try:
+        from rfjax.interop.neural_tangents.restorations import RESTORATIONS
+
+        needed = [restoration for restoration in RESTORATIONS if restoration.needed]
         with imported_over([_PACKAGE], overlays(needed), {f"{_PACKAGE}.experimental": _Experimental()}):
             importlib.import_module(_PACKAGE)
             empirical = importlib.import_module(f"{_PACKAGE}._src.empirical")
             if lost := missing(_PACKAGE):
                 raise ImportError(f"it uses {', '.join(lost)}")
+        added = _mend(empirical)
     except (ImportError, AttributeError) as error:
         raise ImportError(
             f"neural-tangents {VERSION} does not work on JAX {jax.__version__}: {error}.  rfjax knows what it misses on JAX "
             f"{_TESTED}, and has changed nothing"
         ) from error
-    return (*map(str, needed), *_mend(empirical))
+    return (*map(str, needed), *added)
 
 
 def _require_installed() -> None:
@@ -51,6 +52,8 @@ def _require_installed() -> None:
 
 def _mend(empirical: types.ModuleType) -> list[str]:
     """The two that are no names of modules, and so cannot be seen by neural-tangents alone."""
+    from jax.extend.core import Primitive
+
     done = ["jax.stages.Compiled.cost_analysis: gives one dictionary, no list of them; read so in neural-tangents"]
     vars(empirical)["_get_flops"] = _flops
     if not hasattr(Primitive, "map_primitive"):
