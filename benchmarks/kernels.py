@@ -130,7 +130,7 @@ def _peer_imports() -> list[Row]:
     error = _import_peer()[1]
     if error is None:
         return []
-    absent = isinstance(error, ModuleNotFoundError) and error.name == "neural_tangents"
+    absent = isinstance(error, ImportError) and error.name in ("neural_tangents", "frozendict")
     what = "is not installed" if absent else f"does not import on jax {jax.__version__}: {type(error).__name__}"
     return [Row("peer", "neural-tangents", {}, note=f"neural-tangents {what}")]
 
@@ -166,10 +166,10 @@ def _beside_peer(activation: str, depth: int, b_std: float, sizes: Sizes) -> lis
 def _import_peer() -> tuple[Any, Exception | None]:
     """neural-tangents' layers, or why there are none."""
     try:
-        from neural_tangents import stax
+        from rfjax.interop.neural_tangents import nt
     except Exception as error:  # on a newer JAX anything may go wrong in there
         return None, error
-    return stax, None
+    return nt.stax, None
 
 
 def _peer_kernel(stax: Any, activation: str, depth: int, b_std: float) -> Callable[[Array], Array]:

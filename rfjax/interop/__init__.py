@@ -1,1 +1,1 @@
-"""Adapters to other libraries, each needing an extra of its own."""
+"""Other libraries' models as rfjax sees them, and rfjax as they see models; each needs its library, and only when used."""

@@ -13,8 +13,9 @@ from rfjax import checks
 from rfjax.features import FeatureMap
 from rfjax.kernels import Kernel
 from rfjax.numerics import gram, matmul
-from rfjax.regression.fit import FeatureFit, KernelFit, Stats
+from rfjax.regression.fit import FeatureFit, KernelFit
 from rfjax.regression.gram import check_spectrum, rounding, square_gram
+from rfjax.regression.solvers import Stats
 
 _INNER = 200  # steps of conjugate gradients at most, for one of Newton's
 _HALVINGS = 30

@@ -12,8 +12,9 @@ from jaxtyping import Array, Bool, Float, Int
 from rfjax import checks
 from rfjax.features import FeatureMap
 from rfjax.kernels import Kernel
-from rfjax.regression.fit import FeatureFit, KernelFit, Start, Stats, as_start, start_values
+from rfjax.regression.fit import FeatureFit, KernelFit, Start, as_start, start_values
 from rfjax.regression.gram import as_points, square_gram
+from rfjax.regression.solvers import Stats
 from rfjax.regression.spectral import checked, dual, features
 
 CRITERIA = ("loo", "gcv")
