@@ -4,12 +4,16 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import kernels
+from benchmarks import kernels, regression
 from benchmarks.report import header, record, table
 from rfjax.progress import reporter
 from rfjax.storage import StorageError, open_folder
 
 RESULTS = Path("results/benchmarks")
+SUITES = {
+    "kernels": (kernels, "Gram matrices and their products: speed, memory, float32 error"),
+    "regression": (regression, "fits of a hundred points to a million: time, memory and error"),
+}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -18,15 +22,15 @@ def main(arguments: list[str] | None = None) -> None:
     Exit codes: 0 done (whether or not targets are met), 2 bad input or an unusable folder, 130 interrupted.
     """
     asked = _parser().parse_args(arguments)
-    suite = kernels
-    name = "kernels" if asked.only is None else f"kernels-{asked.only}"  # part of a suite never replaces the whole
+    suite = SUITES[asked.suite][0]
+    name = asked.suite if asked.only is None else f"{asked.suite}-{asked.only}"  # a part never replaces the whole
     out = asked.out or RESULTS / f"{name}.json"
     cases = suite.cases(suite.PRESETS[asked.preset], asked.only)
-    about = {"suite": "kernels", "preset": asked.preset, "only": asked.only, **header()}
+    about = {"suite": asked.suite, "preset": asked.preset, "only": asked.only, **header()}
     rows = []
     try:
         open_folder(out.parent)
-        with reporter(True, len(cases), "kernels") as report:
+        with reporter(True, len(cases), asked.suite) as report:
             for done, case in enumerate(cases, 1):
                 rows += case()
                 record(out, about, rows)
@@ -44,11 +48,12 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    suites = parser.add_subparsers(required=True, metavar="suite")
-    suite = suites.add_parser("kernels", help="Gram matrices and their products: speed, memory, float32 error")
-    suite.add_argument("--preset", choices=list(kernels.PRESETS), default="default")
-    suite.add_argument("--only", choices=list(kernels.GROUPS), help="one group")
-    suite.add_argument("--out", type=Path, help=f"the JSON file ({RESULTS}/kernels.json, kernels-GROUP.json)")
+    suites = parser.add_subparsers(required=True, metavar="suite", dest="suite")
+    for name, (module, line) in SUITES.items():
+        suite = suites.add_parser(name, help=line)
+        suite.add_argument("--preset", choices=list(module.PRESETS), default="default")
+        suite.add_argument("--only", choices=list(module.GROUPS), help="one group")
+        suite.add_argument("--out", type=Path, help=f"the JSON file ({RESULTS}/{name}.json, {name}-GROUP.json)")
     return parser
 
 

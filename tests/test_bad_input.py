@@ -79,7 +79,11 @@ STATIC = {
     "ridge boolean": (lambda: ridge(ridge=True), TypeError, "ridge must be a real number"),
     "ridge complex": (lambda: ridge(ridge=1j), TypeError, "ridge must be a real number"),
     "ridge none": (lambda: ridge(ridge=None), TypeError, "ridge must be a real number"),
-    "solver": (lambda: ridge(solver="lu"), ValueError, "solver must be one of auto, cholesky; got 'lu'"),
+    "solver": (
+        lambda: ridge(solver="lu"),
+        ValueError,
+        "solver must be one of auto, cholesky, cg, nystrom, eigenpro; got 'lu'",
+    ),
     "model": (lambda: ridge(linear), TypeError, "model must be a kernel or a feature map, got function"),
     "start": (lambda: ridge(start=1.0), TypeError, "start must be a function of X"),
     "flow X": (lambda: flow(X=Y), ValueError, "X must have shape"),

@@ -1,7 +1,9 @@
 """Ridge regression with a kernel or a feature map."""
 
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rfjax import checks
@@ -16,8 +18,8 @@ from rfjax.regression.solvers.stream import rows
 
 def ridge_regression(
     model: Kernel | FeatureMap,
-    X: Float[Array, "n d"],
-    y: Float[Array, "n ..."],
+    X: Float[Array, "n d"] | Float[np.ndarray, "n d"],
+    y: Float[Array, "n ..."] | Float[np.ndarray, "n ..."],
     *,
     ridge: Float[Array, ""] | float,
     solver: str | Solver = "auto",
@@ -64,6 +66,6 @@ def ridge_regression(
     return KernelFit(model, solution.points, solution.coefficients, start, replace(solution.stats, reason=reason))
 
 
-def _remaining(y: Float[Array, "n ..."], start: Start | None, X: Float[Array, "n d"]) -> Float[Array, "n ..."]:
+def _remaining(y: Float[Array, "n ..."], start: Start | None, X: Any) -> Float[Array, "n ..."]:
     """y − start(X)."""
     return y if start is None else y - start_values(start, X, y.shape)

@@ -1,19 +1,10 @@
 """The page's code runs as it stands, top to bottom, and says what its comments say."""
 
-import re
-from pathlib import Path
-
-import jax
 import numpy as np
 
-PAGE = Path(__file__).parents[2] / "docs/model_selection.md"
 
-
-def test_the_code_of_the_page_runs_and_is_true():
-    code = "\n".join(re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.S))
-    space: dict = {}
-    with jax.numpy_dtype_promotion("standard"):  # as a reader has it; optax's Adam needs it
-        exec(compile(code, PAGE.name, "exec"), space)
+def test_the_code_of_the_page_runs_and_is_true(run):
+    space = run("docs/model_selection.md")
     path, tuned, post = (space[name] for name in ("path", "tuned", "post"))
     X_new, found, labels = (space[name] for name in ("X_new", "found", "labels"))
     truth = np.sin(2 * X_new[:, 0])

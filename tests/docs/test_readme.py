@@ -3,22 +3,15 @@
 import re
 from pathlib import Path
 
-import jax
 import numpy as np
 
 README = Path(__file__).parents[2] / "README.md"
 
 
-def test_readme_code_runs_and_is_true(tmp_path, monkeypatch):
+def test_readme_code_runs_and_is_true(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # where it writes K.npy
-    text = README.read_text()
-    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.S)
-    assert len(blocks) == 3
     # Fewer samples and steps: the code is what is tested, not the figures that it makes.
-    code = "\n".join(blocks).replace("key(0), 1000)", "key(0), 300)").replace("steps=2000", "steps=300")
-    space: dict = {}
-    with jax.numpy_dtype_promotion("standard"):  # as a reader has it; optax's schedules need it
-        exec(compile(code, "README.md", "exec"), space)
+    space = run("README.md", {"key(0), 1000)": "key(0), 300)", "steps=2000": "steps=300"})
     rf, task, X, params, net = (space[name] for name in ("rf", "task", "X", "params", "net"))
     assert space["risk"].stderr == 0.0
     assert float(rf.population_risk(space["neuron"], task).relative) < 0.05

@@ -1,28 +1,13 @@
 """The code of pages in docs/ runs as it stands, and is true."""
 
-import re
-from pathlib import Path
-
-import jax
 import numpy as np
 import pytest
 
 import rfjax as rf
 
-DOCS = Path(__file__).parents[2] / "docs"
 
-
-def run(page: str) -> dict:
-    """The names that the page's code leaves behind."""
-    blocks = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), flags=re.S)
-    space: dict = {}
-    with jax.numpy_dtype_promotion("standard"):  # as a reader has it
-        exec(compile("\n".join(blocks), page, "exec"), space)
-    return space
-
-
-def test_dynamics():
-    space = run("dynamics.md")
+def test_dynamics(run):
+    space = run("docs/dynamics.md")
     flow, krylov, path = space["flow"], space["krylov"], space["path"]
     assert 0 < int(path.best) < 28
     assert float(path.best_error) < 0.9 * float(path.errors[-1])
@@ -33,11 +18,20 @@ def test_dynamics():
     )
 
 
-def test_saving(tmp_path, monkeypatch):
+def test_saving(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert isinstance(run("saving.md")["again"], rf.regression.KernelFit)
+    assert isinstance(run("docs/saving.md")["again"], rf.regression.KernelFit)
 
 
-def test_scikit_learn():
+def test_scikit_learn(run):
     pytest.importorskip("sklearn")
-    assert run("sklearn.md")["search"].best_score_ > 0.3
+    assert run("docs/sklearn.md")["search"].best_score_ > 0.3
+
+
+def test_regression(run):
+    space = run("docs/regression.md")
+    X, fit = space["X"], space["fit"]
+    assert fit.stats.solver == "cholesky"
+    for other in ("same", "over"):
+        np.testing.assert_allclose(space[other](X), fit(X), rtol=0, atol=1e-2)
+    assert float(np.mean((space["small"](X) - fit(X)) ** 2)) < 0.2 * float(np.var(space["y"]))

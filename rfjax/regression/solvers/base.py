@@ -57,10 +57,11 @@ class Solver(eqx.Module):
         """Whether X may stay on the host or on a disk, block after block being brought in."""
 
     @abc.abstractmethod
-    def solve(
-        self, kernel: Kernel, X: Float[Array, "n d"], y: Float[Array, "n ..."], ridge: Any, *, throw: bool
-    ) -> Solution:
-        """The coefficients of the fit.  Raises ValueError where it fails, unless `throw` is False."""
+    def solve(self, kernel: Kernel, X: Any, y: Float[Array, "n ..."], ridge: Any, *, throw: bool) -> Solution:
+        """The coefficients of the fit on X [n, d], an array of the host where the solver streams.
+
+        **Raises** ValueError where it fails, unless `throw` is False.
+        """
 
 
 class Stopwatch:

@@ -34,9 +34,7 @@ class Cholesky(Solver):
     def streams(self) -> bool:
         return False
 
-    def solve(
-        self, kernel: Kernel, X: Float[Array, "n d"], y: Float[Array, "n ..."], ridge: Any, *, throw: bool
-    ) -> Solution:
+    def solve(self, kernel: Kernel, X: Any, y: Float[Array, "n ..."], ridge: Any, *, throw: bool) -> Solution:
         watch = Stopwatch()
         n = X.shape[0]
         if n >= _IN_PLACE and _on_host(kernel, X, y, ridge):

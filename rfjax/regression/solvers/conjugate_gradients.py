@@ -68,9 +68,7 @@ class ConjugateGradients(Solver):
     def streams(self) -> bool:
         return False
 
-    def solve(
-        self, kernel: Kernel, X: Float[Array, "n d"], y: Float[Array, "n ..."], ridge: Any, *, throw: bool
-    ) -> Solution:
+    def solve(self, kernel: Kernel, X: Any, y: Float[Array, "n ..."], ridge: Any, *, throw: bool) -> Solution:
         watch = Stopwatch()
         operator = GramOperator(kernel, X)
         dtype = jnp.result_type(kernel.diag(X[:1]), y)

@@ -61,9 +61,7 @@ class EigenPro(Solver):
     def streams(self) -> bool:
         return True
 
-    def solve(
-        self, kernel: Kernel, X: Float[Array, "n d"], y: Float[Array, "n ..."], ridge: Any, *, throw: bool
-    ) -> Solution:
+    def solve(self, kernel: Kernel, X: Any, y: Float[Array, "n ..."], ridge: Any, *, throw: bool) -> Solution:
         if checks.is_traced(kernel, X, y, ridge):
             raise TypeError(
                 "the eigenpro solver streams its data and is not traceable: use cholesky or cg inside jax.jit"
