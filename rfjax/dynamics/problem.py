@@ -8,25 +8,17 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from rfjax import checks
-from rfjax.features import FeatureMap
 from rfjax.kernels import Kernel
 from rfjax.numerics import matmul
 from rfjax.regression import Start, as_start, start_values
+from rfjax.regression.gram import as_kernel, as_points, square_gram
 
 Problem = tuple[Kernel, Float[Array, "n d"], Float[Array, "n ..."], Start | None]
 
 
-def as_kernel(model: Any, name: str = "model") -> Kernel:
-    """The kernel of a model.  Raises TypeError for what is neither a kernel nor a feature map."""
-    if not isinstance(model, (Kernel, FeatureMap)):
-        raise TypeError(f"{name} must be a kernel or a feature map, got {type(model).__name__}")
-    return model.kernel if isinstance(model, FeatureMap) else model
-
-
 def prepare(model: Any, X: Any, y: Any, start: Any) -> Problem:
     """(kernel, X, y − start(X), start), checked."""
-    kernel, columns = as_kernel(model), model.in_dim if isinstance(model, FeatureMap) else None
-    X = checks.points("X", X, columns=columns)
+    kernel, X = as_kernel(model), as_points(model, X)
     y = checks.targets("y", y, rows=X.shape[0])
     start = as_start(start)
     return kernel, X, y if start is None else y - start_values(start, X, y.shape), start
@@ -34,10 +26,7 @@ def prepare(model: Any, X: Any, y: Any, start: Any) -> Problem:
 
 def spectrum(kernel: Kernel, X: Float[Array, "n d"]) -> tuple[Float[Array, " n"], Float[Array, "n n"]]:
     """Eigenvalues of k(X), ascending, and its eigenvectors.  Raises ValueError for several rows a point."""
-    K = kernel(X)
-    if K.shape[0] != X.shape[0]:
-        raise ValueError(f"the Gram matrix has {K.shape[0]} rows for {X.shape[0]} points: use outputs='mean'")
-    eigenvalues, eigenvectors = jnp.linalg.eigh(K)
+    eigenvalues, eigenvectors = jnp.linalg.eigh(square_gram(kernel, X))
     return eigenvalues, eigenvectors
 
 

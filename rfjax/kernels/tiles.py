@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int
 
 from rfjax import checks
 from rfjax.kernels.pairs import CrossPairs, DiagonalPairs, Pairs
-from rfjax.numerics import matmul
+from rfjax.numerics import matmul, settled
 
 _LIVE = 8  # arrays of a tile's size that its evaluation holds at once
 _BOUND: ContextVar[int | None] = ContextVar("memory_bound", default=None)
@@ -87,7 +87,7 @@ def cross_gram(evaluate: Evaluate, kernel: Any, X: Array, Y: Array, tiling: Tili
     """evaluate(kernel, pairs) for all pairs of X and Y."""
     if tiling.single:
         return evaluate(kernel, CrossPairs(X, Y))
-    return _tiled(evaluate, tiling, False, kernel, X, Y)
+    return _tiled(evaluate, tiling, kernel, X, Y)
 
 
 def self_gram(evaluate: Evaluate, kernel: Any, X: Array, tiling: Tiling) -> Float[Array, "n n"]:
@@ -95,43 +95,78 @@ def self_gram(evaluate: Evaluate, kernel: Any, X: Array, tiling: Tiling) -> Floa
     diagonal = evaluate(kernel, DiagonalPairs(X))
     if tiling.single:
         numbers = _range(X.shape[0])
-        full = evaluate(kernel, CrossPairs(X, X, (numbers, numbers)))
-        # Both halves are to be read from one buffer: fused into what follows they would be computed twice, and could be
-        # rounded in two ways.
-        full = lax.cond(jnp.isnan(diagonal).any(), lambda: full * jnp.nan, lambda: full)
+        full = _mirrored(evaluate(kernel, CrossPairs(X, X, (numbers, numbers))), X[0])
     else:
-        full = _tiled(evaluate, tiling, True, kernel, X, X)
+        full = _symmetric(evaluate, tiling, kernel, X)
     place = _range(full.shape[0])
-    # `tri`, because XLA's simplifier works for minutes on the same choice written as place[:, None] > place.
-    mirrored = jnp.where(jnp.tri(full.shape[0], k=-1, dtype=bool), full, full.T)
-    return mirrored.at[place, place].set(diagonal, unique_indices=True)
+    return full.at[place, place].set(diagonal, unique_indices=True)
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
-def _tiled(evaluate: Evaluate, tiling: Tiling, lower: bool, kernel: Any, X: Array, Y: Array) -> Float[Array, "n m"]:
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def _symmetric(evaluate: Evaluate, tiling: Tiling, kernel: Any, X: Array) -> Float[Array, "n n"]:
+    n = X.shape[0]
+    starts = tiling.starts(n, n, lower=True)
+    below, on = (jnp.asarray(starts[chosen]) for chosen in (starts[:, 0] > starts[:, 1], starts[:, 0] == starts[:, 1]))
+    tile = partial(_tile, evaluate, tiling, True, kernel, X, X)
+
+    def twice(t: Int[Array, ""], out: Float[Array, "n n"]) -> Float[Array, "n n"]:
+        values = settled(tile(below[t]), X[0])
+        out = lax.dynamic_update_slice(out, values, below[t])
+        return lax.dynamic_update_slice(out, values.T, below[t][::-1])
+
+    def once(t: Int[Array, ""], out: Float[Array, "n n"]) -> Float[Array, "n n"]:
+        return lax.dynamic_update_slice(out, _mirrored(tile(on[t]), X[0]), on[t])
+
+    # Those on the diagonal come last: where the last tiles overlap others, theirs are the entries that remain.
+    empty = jnp.zeros((n, n), jax.eval_shape(tile, on[0]).dtype)
+    return lax.fori_loop(0, on.shape[0], once, lax.fori_loop(0, below.shape[0], twice, empty))
+
+
+@_symmetric.defjvp
+def _symmetric_jvp(evaluate: Evaluate, tiling: Tiling, primals: Any, tangents: Any) -> tuple[Array, Array]:
+    def by_tiles(kernel: Any, X: Array) -> Array:
+        return _mirrored(_stacked(evaluate, tiling, True, kernel, X, X), X[0])
+
+    return jax.jvp(by_tiles, primals, tangents)
+
+
+def _mirrored(values: Float[Array, "n n"], probe: Array) -> Float[Array, "n n"]:
+    """The lower triangle on both sides.
+
+    Both are read from buffers: fused into what follows they would be computed twice, and could be rounded in two ways;
+    and a transposition on its own is several times faster than one within a fusion.
+    """
+    values = settled(values, probe)
+    # `tri`, because XLA's simplifier works for minutes on the same choice written as row > column.
+    return jnp.where(jnp.tri(values.shape[0], k=-1, dtype=bool), values, settled(values.T, probe))
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def _tiled(evaluate: Evaluate, tiling: Tiling, kernel: Any, X: Array, Y: Array) -> Float[Array, "n m"]:
     n, m = X.shape[0], Y.shape[0]
-    starts = jnp.asarray(tiling.starts(n, m, lower=lower))
-    tile = partial(_tile, evaluate, tiling, lower, kernel, X, Y)
-    shape = jax.eval_shape(tile, starts[0])
+    starts = jnp.asarray(tiling.starts(n, m))
+    tile = partial(_tile, evaluate, tiling, False, kernel, X, Y)
 
     def write(t: Int[Array, ""], out: Float[Array, "n m"]) -> Float[Array, "n m"]:
         return lax.dynamic_update_slice(out, lax.optimization_barrier(tile(starts[t])), starts[t])
 
-    return lax.fori_loop(0, starts.shape[0], write, jnp.zeros((n, m), shape.dtype))
+    return lax.fori_loop(0, starts.shape[0], write, jnp.zeros((n, m), jax.eval_shape(tile, starts[0]).dtype))
 
 
 @_tiled.defjvp
-def _tiled_jvp(evaluate: Evaluate, tiling: Tiling, lower: bool, primals: Any, tangents: Any) -> tuple[Array, Array]:
+def _tiled_jvp(evaluate: Evaluate, tiling: Tiling, primals: Any, tangents: Any) -> tuple[Array, Array]:
     # A loop that writes in place would keep every version of its matrix for the reverse pass; this one keeps a tile's
     # arguments, and evaluates it again.
-    return jax.jvp(partial(_stacked, evaluate, tiling, lower), primals, tangents)
+    return jax.jvp(partial(_stacked, evaluate, tiling, False), primals, tangents)
 
 
-def _stacked(evaluate: Evaluate, tiling: Tiling, lower: bool, kernel: Any, X: Array, Y: Array) -> Float[Array, "n m"]:
+def _stacked(
+    evaluate: Evaluate, tiling: Tiling, identity: bool, kernel: Any, X: Array, Y: Array
+) -> Float[Array, "n m"]:
     X_whole, Y_whole = _whole(X, tiling.rows * tiling.down), _whole(Y, tiling.columns * tiling.across)
     corners = np.stack(np.meshgrid(np.arange(tiling.down), np.arange(tiling.across), indexing="ij"), -1).reshape(-1, 2)
     starts = jnp.asarray(corners * (tiling.rows, tiling.columns), jnp.int32)
-    tile = jax.checkpoint(partial(_tile, evaluate, tiling, lower, kernel, X_whole, Y_whole))
+    tile = jax.checkpoint(partial(_tile, evaluate, tiling, identity, kernel, X_whole, Y_whole))
     tiles = lax.map(tile, starts).reshape(tiling.down, tiling.across, tiling.rows, tiling.columns)
     whole = tiles.transpose(0, 2, 1, 3).reshape(X_whole.shape[0], Y_whole.shape[0])
     return whole[: X.shape[0], : Y.shape[0]]

@@ -15,9 +15,11 @@ def gram(x: Float[Array, "n d"], y: Float[Array, "m d"]) -> Float[Array, "n m"]:
     return matmul(x, y.T)
 
 
-def settled(values: Array) -> Array:
+def settled(values: Array, probe: Array | None = None) -> Array:
     """`values` computed once: compilers would otherwise work out what belongs to a row again for every entry.
 
-    A branch that depends on data is what they do not fuse across, as they do across barriers.
+    A branch that depends on data is what they do not fuse across, as they do across barriers; here it is whether
+    `probe`, by default `values` itself, has a NaN, and then all is NaN.
     """
-    return lax.cond(jnp.isnan(values).any(), lambda: values * jnp.nan, lambda: values)
+    lost = jnp.isnan(values if probe is None else probe).any()
+    return lax.cond(lost, lambda: values * jnp.nan, lambda: values)

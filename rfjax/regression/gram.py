@@ -15,10 +15,10 @@ from rfjax.kernels import Kernel
 Noise = Float[Array, ""] | Float[Array, " n"] | float
 
 
-def as_kernel(model: Any) -> Kernel:
-    """The kernel of `model`.  Raises TypeError unless it is a kernel or a feature map."""
+def as_kernel(model: Any, name: str = "model") -> Kernel:
+    """The kernel of a model.  Raises TypeError, naming the argument, unless it is a kernel or a feature map."""
     if not isinstance(model, (Kernel, FeatureMap)):
-        raise TypeError(f"model must be a kernel or a feature map, got {type(model).__name__}")
+        raise TypeError(f"{name} must be a kernel or a feature map, got {type(model).__name__}")
     return model.kernel if isinstance(model, FeatureMap) else model
 
 

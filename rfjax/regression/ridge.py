@@ -10,6 +10,7 @@ from rfjax import checks
 from rfjax.features import FeatureMap
 from rfjax.kernels import Kernel
 from rfjax.regression.fit import FeatureFit, KernelFit, Start, as_start, start_values
+from rfjax.regression.gram import as_kernel
 from rfjax.regression.primal import fit_features
 from rfjax.regression.solvers import Solver
 from rfjax.regression.solvers.choice import as_solver, choose
@@ -48,8 +49,7 @@ def ridge_regression(
     reached when an iterative solver misses its tolerance (under tracing the error comes at run time; with throw=False
     the fit has `fit.stats.ok` False instead, and NaN coefficients where there is no solution).
     """
-    if not isinstance(model, (Kernel, FeatureMap)):
-        raise TypeError(f"model must be a kernel or a feature map, got {type(model).__name__}")
+    as_kernel(model)
     chosen = as_solver(solver, key)
     checks.number("ridge", ridge, least=0.0)
     X = rows("X", X)

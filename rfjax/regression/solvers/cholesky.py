@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float
 from rfjax import checks
 from rfjax.kernels import Grid, Kernel
 from rfjax.numerics import matmul
+from rfjax.regression.gram import square_gram
 from rfjax.regression.solvers.base import Solution, Solver, Stats, Stopwatch, as_columns
 
 _IN_PLACE = 2048  # rows from which a second n × n buffer counts
@@ -41,12 +42,7 @@ class Cholesky(Solver):
             alpha, residual, ok = _in_place(kernel, X, y, float(ridge), throw)
             buffers = 1
         else:
-            K = kernel(X)
-            if K.shape[0] != n:
-                raise ValueError(
-                    f"the kernel's Gram matrix has {K.shape[0]} rows for {n} points: regression needs one output a point "
-                    "(empirical_ntk with outputs='mean')"
-                )
+            K = square_gram(kernel, X)
             alpha, residual, ok = solve(K, y.astype(K.dtype), ridge, throw=throw)
             buffers = 3
         memory = buffers * n * n * alpha.dtype.itemsize
