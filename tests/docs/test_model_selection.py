@@ -1,8 +1,10 @@
 """The page's code runs as it stands, top to bottom, and says what its comments say."""
 
 import numpy as np
+import pytest
 
 
+@pytest.mark.slow
 def test_the_code_of_the_page_runs_and_is_true(run):
     space = run("docs/model_selection.md")
     path, tuned, post = (space[name] for name in ("path", "tuned", "post"))

@@ -23,6 +23,7 @@ def study(monkeypatch):
     return module
 
 
+@pytest.mark.slow
 def test_every_view_beats_a_constant(study, tmp_path, capsys):
     published = [path.stat().st_mtime_ns for path in sorted(SCRIPT.parents[1].rglob("real_data.*"))]
     with jax.numpy_dtype_promotion("standard"):

@@ -6,6 +6,7 @@ import pytest
 import rfjax as rf
 
 
+@pytest.mark.slow
 def test_dynamics(run):
     space = run("docs/dynamics.md")
     flow, krylov, path = space["flow"], space["krylov"], space["path"]

@@ -30,7 +30,12 @@ X, Y, Z = RNG.normal(size=(20, 3)), RNG.normal(size=(20, 2)), RNG.normal(size=(2
 NTK = rf.ntk(rf.mlp(depth=1, width=1, b_std=1.0))
 CHECKED = [KernelRidge(NTK), NTKRegressor(depth=1), NTKClassifier(depth=1), RandomFeatures(width=7)]
 CHECKS = [
-    pytest.param(estimator, check, id=f"{type(estimator).__name__}-{check.func.__name__}")
+    pytest.param(
+        estimator,
+        check,
+        id=f"{type(estimator).__name__}-{check.func.__name__}",
+        marks=pytest.mark.slow if isinstance(estimator, NTKRegressor) else (),  # it is KernelRidge of one kernel
+    )
     for chosen in CHECKED
     for estimator, check in estimator_checks_generator(chosen)
 ]

@@ -73,6 +73,7 @@ def test_the_curve_is_the_layers(name, reading, dtype):
     assert (np.abs(curve - layers) / scale).max() < (1e-5 if dtype == "float32" else 1e-10)
 
 
+@pytest.mark.slow
 def test_where_there_is_no_curve_the_layers_are_asked():
     rough = InfiniteWidth(rf.mlp(depth=2, width=1, activation=rf.activations.sign), "nngp")  # bends like √θ at θ = 0
     uneven = InfiniteWidth(ONE_NORM["erf"], "ntk")

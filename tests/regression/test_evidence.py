@@ -81,6 +81,7 @@ def test_the_estimate_is_unbiased_and_says_how_far_it_is(monte_carlo):
     assert float(found.residual.max()) < 1e-7
 
 
+@pytest.mark.slow
 def test_the_derivative_of_the_estimate_is_unbiased(monte_carlo):
     def slope(of, *arguments):
         return jax.grad(lambda scale, noise, y: of(scale, noise, y, *arguments), (0, 1, 2))(1.5, NOISES, Y)
