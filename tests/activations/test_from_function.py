@@ -144,6 +144,7 @@ def polar(f, q11: float, q22: float, c: float) -> float:
     return float((by_r * r * np.exp(-(r**2) / 2)) @ (f(u) * f(v)) @ by_phi / (2 * np.pi))
 
 
+@pytest.mark.slow
 def test_named_functions_meet_their_quadrature():
     q11, q22, c = np.array([1.0, 0.3, 4.0, 2.0]), np.array([1.0, 1.7, 2.5, 2.0]), np.array([0.9, -0.5, 0.3, 0.999])
     members = {name: getattr(activations, name) for name in NAMED}

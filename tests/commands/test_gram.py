@@ -32,6 +32,7 @@ def gram(text: str) -> None:
     main(["gram", *text.split()])
 
 
+@pytest.mark.slow
 def test_a_tangent_kernel_of_two_files(capsys):
     gram("--x X.npy --y Y.csv --kernel ntk --depth 2 --activation erf --w-std 1.3 --b-std 0.2 --out a/K.npy --tile 3")
     network = rf.mlp(depth=2, width=1, activation=rf.activations.erf, w_std=1.3, b_std=0.2)

@@ -24,6 +24,7 @@ def test_saving(run, tmp_path, monkeypatch):
     assert isinstance(run("docs/saving.md")["again"], rf.regression.KernelFit)
 
 
+@pytest.mark.slow
 def test_scikit_learn(run):
     pytest.importorskip("sklearn")
     assert run("docs/sklearn.md")["search"].best_score_ > 0.3

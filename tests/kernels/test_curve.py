@@ -84,6 +84,7 @@ def test_where_there_is_no_curve_the_layers_are_asked():
         np.testing.assert_allclose(kernel(X, Y), layers_only(kernel, X, Y), rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.slow
 def test_hyperparameters_differentiate_through_the_curve():
     X, Y = points("float64", False)
 

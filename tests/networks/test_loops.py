@@ -78,6 +78,7 @@ def layers(scale) -> list:
     return [*(layer for block in blocks for layer in block), *[Dense(9, 1.1), ACT] * 4, Dense(1)]
 
 
+@pytest.mark.slow
 def test_loops_are_the_layers_one_by_one(pairs_of):
     def after(run, state, scale):
         state = run(layers(scale), state)

@@ -95,6 +95,7 @@ NETWORKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_finite_views_take_the_new_layers(name):
     net = NETWORKS[name]

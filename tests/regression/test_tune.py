@@ -64,6 +64,7 @@ def test_it_finds_the_least_leave_one_out_error():
     np.testing.assert_allclose(found.history[-1], best.fun, rtol=5e-3)
 
 
+@pytest.mark.slow
 def test_subsets_noises_and_starts():
     noises, far = np.linspace(0.2, 0.4, N), Y + 3 * X[:, 1]
     found = rf.tune(
