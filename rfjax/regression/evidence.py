@@ -17,6 +17,7 @@ from rfjax.kernels import Kernel
 from rfjax.numerics import matmul
 from rfjax.regression.fit import Start, as_start, start_values
 from rfjax.regression.gram import Noise, as_kernel, as_noise, as_points, factor, square_gram
+from rfjax.regression.solvers.base import relative
 
 METHODS = ("cholesky", "lanczos")
 
@@ -133,7 +134,7 @@ def _lanczos(
     moved = _product(kernel, X, noise, jnp.concatenate([alpha, Z.T], axis=1))
     image, images = moved[:, :c], moved[:, c:]
     left = lax.stop_gradient(r - image)
-    residual = _relative(left, lax.stop_gradient(r))
+    residual = relative(left, lax.stop_gradient(r))
     slope = (W.T * images).sum() / probes
     determinant = quadratures.mean() + slope - lax.stop_gradient(slope)
     stderr = c * quadratures.std(ddof=1) / (2 * math.sqrt(probes))
@@ -166,11 +167,6 @@ def _quadrature(
     t, V = jnp.linalg.eigh(T)
     solution = matmul(jnp.linalg.norm(z) * matmul(V, V[0] / t), jnp.where(alive[:, None], Q, 0))
     return (z @ z) * jnp.sum(V[0] ** 2 * jnp.log(t)), solution, t[0]
-
-
-def _relative(left: Float[Array, "n c"], r: Float[Array, "n c"]) -> Float[Array, ""]:
-    floor = jnp.finfo(r.dtype).tiny
-    return (jnp.linalg.norm(left, axis=0) / jnp.maximum(jnp.linalg.norm(r, axis=0), floor)).max()
 
 
 def _converged(found: Evidence, ritz: Float[Array, ""], settings: tuple[int, int, int, float]) -> Evidence:

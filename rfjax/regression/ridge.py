@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -10,7 +11,7 @@ from rfjax import checks
 from rfjax.features import FeatureMap
 from rfjax.kernels import Kernel
 from rfjax.regression.fit import FeatureFit, KernelFit, Start, as_start, start_values
-from rfjax.regression.gram import as_kernel
+from rfjax.regression.gram import as_kernel, as_points
 from rfjax.regression.primal import fit_features
 from rfjax.regression.solvers import Solver
 from rfjax.regression.solvers.choice import as_solver, choose
@@ -52,16 +53,19 @@ def ridge_regression(
     as_kernel(model)
     chosen = as_solver(solver, key)
     checks.number("ridge", ridge, least=0.0)
-    X = rows("X", X)
+    X = as_points(model, X) if isinstance(model, FeatureMap) else rows("X", X)
     y = checks.targets("y", y, rows=X.shape[0])
     start = as_start(start)
     if isinstance(model, FeatureMap):
-        X = checks.points("X", X, columns=model.in_dim)
         return fit_features(model, X, _remaining(y, start, X), ridge, chosen, start, throw)
-    reason = "asked for"
+    reason, traced = "asked for", checks.is_traced(model, X, y, ridge)
     if chosen is None:
-        chosen, reason = choose(X, key, traced=checks.is_traced(model, X, y, ridge))
-    X = X if chosen.streams else checks.points("X", X)
+        chosen, reason = choose(X, key, traced=traced)
+    if chosen.streams and traced:
+        raise TypeError(
+            f"the {chosen.name} solver streams its data and is not traceable: use cholesky or cg inside jax.jit"
+        )
+    X = X if chosen.streams else jnp.asarray(X)
     solution = chosen.solve(model, X, _remaining(y, start, X), ridge, throw=throw)
     return KernelFit(model, solution.points, solution.coefficients, start, replace(solution.stats, reason=reason))
 

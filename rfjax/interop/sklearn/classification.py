@@ -4,16 +4,16 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from rfjax.interop.sklearn import settings
+from rfjax.interop.sklearn.network import NetworkEstimator
 from rfjax.regression import ridge_regression
-from rfjax.views import ntk
 
 
-class NTKClassifier(ClassifierMixin, BaseEstimator):
+class NTKClassifier(ClassifierMixin, NetworkEstimator):
     """One-vs-rest least squares with the NTK: ridge regression on targets of ±1, the largest output wins.
 
     Parameters as `NTKRegressor`.  Attributes: `classes_`; `fit_`, the rfjax fit with its `stats`; `dtype_`; `n_features_in_`,
@@ -21,22 +21,6 @@ class NTKClassifier(ClassifierMixin, BaseEstimator):
 
     `fit` raises ValueError or TypeError for bad data or settings, for targets that are no classes, or one class alone.
     """
-
-    def __init__(
-        self,
-        depth: int = 2,
-        activation: Any = "relu",
-        w_std: float = 2**0.5,
-        b_std: float = 1.0,
-        ridge: float = 1.0,
-        solver: str = "auto",
-    ):
-        self.depth = depth
-        self.activation = activation
-        self.w_std = w_std
-        self.b_std = b_std
-        self.ridge = ridge
-        self.solver = solver
 
     def fit(self, X: Any, y: Any) -> "NTKClassifier":
         """Fit the classes y [n], of any type that can be sorted, on X [n, d]."""
@@ -49,10 +33,7 @@ class NTKClassifier(ClassifierMixin, BaseEstimator):
         self.dtype_ = settings.computed_dtype(X)
         chosen = labels == 1 if count == 2 else labels[:, None] == np.arange(count)
         targets = jnp.asarray(np.where(chosen, 1, -1), self.dtype_)
-        net = settings.network(
-            depth=self.depth, width=1, activation=self.activation, w_std=self.w_std, b_std=self.b_std
-        )
-        self.fit_ = ridge_regression(ntk(net), X.astype(self.dtype_), targets, ridge=self.ridge, solver=self.solver)
+        self.fit_ = ridge_regression(self._ntk(), X.astype(self.dtype_), targets, ridge=self.ridge, solver=self.solver)
         return self
 
     def decision_function(self, X: Any) -> np.ndarray:

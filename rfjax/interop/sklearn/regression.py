@@ -7,9 +7,9 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from rfjax.interop.sklearn import settings
+from rfjax.interop.sklearn.network import NetworkEstimator
 from rfjax.kernels import Kernel
 from rfjax.regression import ridge_regression
-from rfjax.views import ntk
 
 
 class KernelRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -38,7 +38,7 @@ class KernelRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return _predict(self, X)
 
 
-class NTKRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
+class NTKRegressor(MultiOutputMixin, RegressorMixin, NetworkEstimator):
     """Ridge regression with the NTK of an infinitely wide network: what training it on the data tends to.
 
     Parameters: `depth` hidden layers; `activation`, a name in `rf.activations` or a member of it; `w_std`, `b_std` of all
@@ -48,28 +48,9 @@ class NTKRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     Attributes and errors as `KernelRidge`.  Jacot, Gabriel & Hongler 2018.
     """
 
-    def __init__(
-        self,
-        depth: int = 2,
-        activation: Any = "relu",
-        w_std: float = 2**0.5,
-        b_std: float = 1.0,
-        ridge: float = 1.0,
-        solver: str = "auto",
-    ):
-        self.depth = depth
-        self.activation = activation
-        self.w_std = w_std
-        self.b_std = b_std
-        self.ridge = ridge
-        self.solver = solver
-
     def fit(self, X: Any, y: Any) -> "NTKRegressor":
         """Fit y [n] or [n, c] on X [n, d]."""
-        net = settings.network(
-            depth=self.depth, width=1, activation=self.activation, w_std=self.w_std, b_std=self.b_std
-        )
-        return _fit(self, ntk(net), X, y)
+        return _fit(self, self._ntk(), X, y)
 
     def predict(self, X: Any) -> np.ndarray:
         """Predictions at X [m, d], with y's trailing shape."""

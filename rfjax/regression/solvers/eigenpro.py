@@ -62,10 +62,6 @@ class EigenPro(Solver):
         return True
 
     def solve(self, kernel: Kernel, X: Any, y: Float[Array, "n ..."], ridge: Any, *, throw: bool) -> Solution:
-        if checks.is_traced(kernel, X, y, ridge):
-            raise TypeError(
-                "the eigenpro solver streams its data and is not traceable: use cholesky or cg inside jax.jit"
-            )
         watch = Stopwatch()
         n = X.shape[0]
         first = Stream(X, 1).take(slice(0, 1))

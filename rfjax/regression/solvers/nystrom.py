@@ -17,6 +17,7 @@ from rfjax.progress import Progress, reporter
 from rfjax.regression.solvers import krylov
 from rfjax.regression.solvers.base import Solution, Solver, Stats, Stopwatch, as_columns
 from rfjax.regression.solvers.checkpoint import Checkpoint
+from rfjax.regression.solvers.preconditioner import shifted_cholesky
 from rfjax.regression.solvers.stream import Block, Stream
 
 _TOLERANCE = {"float64": 1e-8}
@@ -68,10 +69,6 @@ class Nystrom(Solver):
         return True
 
     def solve(self, kernel: Kernel, X: Any, y: Float[Array, "n ..."], ridge: Any, *, throw: bool) -> Solution:
-        if checks.is_traced(kernel, X, y, ridge):
-            raise TypeError(
-                "the nystrom solver streams its data and is not traceable: use cholesky or cg inside jax.jit"
-            )
         watch = Stopwatch()
         Z = self._points(kernel, X, float(ridge))
         m = Z.shape[0]
@@ -170,16 +167,10 @@ class Nystrom(Solver):
 
 class _Preconditioner:
     def __init__(self, square: Float[Array, "m m"], ridge: Float[Array, ""]):
-        rounding = 10 * jnp.finfo(square.dtype).eps * jnp.trace(square)
-        self._lower = _shifted_cholesky(square, jnp.maximum(ridge, rounding))
+        self._lower, _ = jax.jit(shifted_cholesky)(square, ridge)
 
     def __call__(self, c: Float[Array, "m c"]) -> Float[Array, "m c"]:
         return jax.scipy.linalg.cho_solve((self._lower, True), c)
-
-
-@jax.jit
-def _shifted_cholesky(square: Float[Array, "m m"], shift: Float[Array, ""]) -> Float[Array, "m m"]:
-    return jnp.linalg.cholesky(square + shift * jnp.eye(square.shape[0], dtype=square.dtype))
 
 
 def _some(key: PRNGKeyArray, n: int, count: int) -> np.ndarray:
@@ -195,9 +186,7 @@ def _rows(columns: np.ndarray, block: Block) -> Float[Array, "b c"]:
 @jax.jit
 def _whitening(kernel: Kernel, Z: Float[Array, "m d"]) -> Float[Array, "m m"]:
     """T, lower, with T Tᵀ = k(Z, Z) up to rounding."""
-    K = kernel(Z)
-    small = 10 * jnp.finfo(K.dtype).eps * jnp.trace(K)
-    return jnp.linalg.cholesky(K + small * jnp.eye(K.shape[0], dtype=K.dtype))
+    return shifted_cholesky(kernel(Z), 0.0)[0]
 
 
 @jax.jit
@@ -247,7 +236,5 @@ def _add_square(
 @jax.jit
 def _leverage(factor: Float[Array, "m n"], ridge: Float[Array, ""]) -> Float[Array, " n"]:
     """diag of FᵀF(FᵀF + ridge·I)⁻¹, through the small matrix FFᵀ."""
-    square = gram(factor, factor)
-    rounding = 10 * jnp.finfo(square.dtype).eps * jnp.trace(square)
-    lower = _shifted_cholesky(square, jnp.maximum(ridge, rounding))
+    lower, _ = shifted_cholesky(gram(factor, factor), ridge)
     return jnp.sum(jax.scipy.linalg.solve_triangular(lower, factor, lower=True) ** 2, axis=0)

@@ -42,19 +42,23 @@ class Identity(eqx.Module):
 
 @jax.jit
 def _low_rank(factor: Float[Array, "rank n"], ridge: Float[Array, ""]) -> LowRank:
-    square = gram(factor, factor)
-    # The trace bounds the norm; a factor's rows fall off so fast that it is of its size.
-    shift = jnp.maximum(ridge, _ROUNDING * jnp.finfo(factor.dtype).eps * jnp.trace(square))
-    return LowRank(factor, jnp.linalg.cholesky(square + shift * jnp.eye(square.shape[0], dtype=square.dtype)), shift)
+    return LowRank(factor, *shifted_cholesky(gram(factor, factor), ridge))
+
+
+def shifted_cholesky(
+    A: Float[Array, "m m"], ridge: Float[Array, ""] | float
+) -> tuple[Float[Array, "m m"], Float[Array, ""]]:
+    """L with LLᵀ = A + μI, and μ = max(ridge, 10·eps·tr A): rounding takes no eigenvalue below 0."""
+    # The trace bounds the norm; the spectra here fall off so fast that it is of its size.
+    shift = jnp.maximum(ridge, _ROUNDING * jnp.finfo(A.dtype).eps * jnp.trace(A))
+    return jnp.linalg.cholesky(A + shift * jnp.eye(A.shape[0], dtype=A.dtype)), shift
 
 
 @eqx.filter_jit
 def _nystrom_factor(kernel: Kernel, X: Float[Array, "n d"], rank: int, key: PRNGKeyArray) -> Float[Array, "rank n"]:
     """L⁻¹k(Z, X) with LLᵀ = k(Z, Z) for `rank` points Z drawn uniformly."""
     Z = X[jax.random.choice(key, X.shape[0], (rank,), replace=False)]
-    K = kernel(Z)
-    small = 10 * jnp.finfo(K.dtype).eps * jnp.trace(K)
-    lower = jnp.linalg.cholesky(K + small * jnp.eye(rank, dtype=K.dtype))
+    lower, _ = shifted_cholesky(kernel(Z), 0.0)
     return jax.scipy.linalg.solve_triangular(lower, kernel(Z, X), lower=True)
 
 
