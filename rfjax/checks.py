@@ -40,11 +40,8 @@ def _values(name: str, value: Array) -> None:
     if is_traced(value):
         return
     with jax.ensure_compile_time_eval():  # a known array inside a compiled function has known values
-        if _on_host(value):
-            finite = bool(np.isfinite(np.asarray(value)).all())  # in place: nothing to compile or to dispatch
-        else:
-            finite = bool(_all_finite(value))
-        if not finite:
+        # On the host it is done in place: nothing to compile or to dispatch.
+        if not (np.isfinite(np.asarray(value)).all() if _on_host(value) else _all_finite(value)):
             bad = int(value.size) - int(jnp.isfinite(value).sum())
             raise ValueError(f"{name} must be finite, got {bad} NaN or inf among {value.size} entries")
 
