@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 # By name, each with its claim in a line: what `rfjax --help` shows without loading them.
 EXPERIMENTS = {
     "separation": "what each view of a network can learn of one ReLU neuron, beside the bound for any fixed features",
+    "polynomials": "random features and the NTK learn degree l of a polynomial from d^l features or samples",
 }
 
 
