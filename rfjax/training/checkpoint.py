@@ -46,7 +46,8 @@ class Checkpoints:
         except (OSError, ValueError, KeyError) as error:
             raise StorageError(f"{self._folder} has no checkpoint that can be read: choose another folder") from error
         return jax.tree.unflatten(
-            jax.tree.structure(like), [_typed(leaf, old) for leaf, old in zip(leaves, jax.tree.leaves(like), strict=True)]
+            jax.tree.structure(like),
+            [_typed(leaf, old) for leaf, old in zip(leaves, jax.tree.leaves(like), strict=True)],
         )
 
     def write(self, now: Progressed) -> None:
@@ -57,7 +58,9 @@ class Checkpoints:
         run = args.StandardSave(jax.tree.map(_plain, jax.tree.leaves(now)))
         try:
             self._manager.save(
-                int(now.index), args=args.Composite(run=run, about=args.JsonSave({"problem": self._problem})), force=True
+                int(now.index),
+                args=args.Composite(run=run, about=args.JsonSave({"problem": self._problem})),
+                force=True,
             )
         except OSError as error:
             raise StorageError(f"cannot write to the folder {self._folder}: {error.strerror}") from error

@@ -82,10 +82,9 @@ class Loop(eqx.Module):
     def measure(self, params: Params, start: Params, key: PRNGKeyArray, time: Int[Array, ""]) -> Measured:
         """Loss, risk, validation loss and metrics of the current parameters."""
         loss = self.objective.report(params, jax.random.fold_in(jax.random.fold_in(key, 1), time))
+        risk = None if self.risk is None else self.risk.risk(params)
         if isinstance(self.objective, ExactRisk):
             risk = 2 * loss  # computing it again would only lengthen the program
-        else:
-            risk = None if self.risk is None else self.risk.risk(params)
         validation = None if self.validation is None else self.validation.report(params, key)
         values = [
             metric(params, start) if isinstance(metric, Diagnostic) else metric(params) for _, metric in self.metrics

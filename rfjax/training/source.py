@@ -58,8 +58,8 @@ class Source:
             objective = ExactRisk.of(net, self.task, params)
             if objective is None:
                 raise ValueError(
-                    "exact=True needs a (leaky) ReLU neuron as the task and as model rf.neuron or an rf.mlp of depth 1 "
-                    "with one output and such an activation"
+                    "exact=True needs a (leaky) ReLU neuron, or a sum of such, as the task, and as model rf.neuron or an "
+                    "rf.mlp of depth 1 with one output and such an activation"
                 )
             return objective
         probe = jax.ShapeDtypeStruct((2, self.columns), self.dtype)
