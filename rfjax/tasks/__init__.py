@@ -14,6 +14,7 @@ from rfjax.tasks.base import Task
 from rfjax.tasks.function import FunctionTask, estimate_moments
 from rfjax.tasks.neuron import SingleNeuron, unit_direction
 from rfjax.tasks.polynomial import RandomPolynomial, draw
+from rfjax.tasks.teacher import ReLUTeacher, as_teacher, relu_teacher
 
 
 def single_neuron(
@@ -77,4 +78,15 @@ def function(
     return unknown if key is None else FunctionTask(target, d, estimate_moments(unknown, key))
 
 
-__all__ = ["FunctionTask", "RandomPolynomial", "SingleNeuron", "Task", "function", "polynomial", "single_neuron"]
+__all__ = [
+    "FunctionTask",
+    "RandomPolynomial",
+    "ReLUTeacher",
+    "SingleNeuron",
+    "Task",
+    "as_teacher",
+    "function",
+    "polynomial",
+    "relu_teacher",
+    "single_neuron",
+]
