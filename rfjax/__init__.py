@@ -6,7 +6,7 @@ trained network beside them.
 
 from importlib.metadata import version as _version
 
-from rfjax import activations, features, kernels, networks, numerics, risk, tasks, theory
+from rfjax import activations, diagnostics, features, kernels, networks, numerics, risk, tasks, theory
 from rfjax.dynamics import GradientFlow, critical_learning_rate, ensemble, gradient_descent, gradient_flow
 from rfjax.features import FeatureMap, random_neurons
 from rfjax.kernels import Kernel, angular, arc_cosine, laplace, matern, polynomial, rational_quadratic, rbf
@@ -39,6 +39,7 @@ __all__ = [
     "arc_cosine",
     "classify",
     "critical_learning_rate",
+    "diagnostics",
     "empirical_ntk",
     "ensemble",
     "features",

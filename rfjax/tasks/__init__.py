@@ -18,6 +18,7 @@ from rfjax.tasks.modulated import Modulation
 from rfjax.tasks.multi_index import MultiIndex, build
 from rfjax.tasks.neuron import SingleNeuron, unit_direction
 from rfjax.tasks.polynomial import RandomPolynomial, draw
+from rfjax.tasks.teacher import ReLUTeacher, as_teacher, relu_teacher
 
 
 def single_neuron(
@@ -158,13 +159,16 @@ __all__ = [
     "FunctionTask",
     "MultiIndex",
     "RandomPolynomial",
+    "ReLUTeacher",
     "SingleNeuron",
     "Task",
+    "as_teacher",
     "function",
     "modulated",
     "multi_index",
     "parity",
     "polynomial",
+    "relu_teacher",
     "single_neuron",
     "staircase",
 ]

@@ -95,6 +95,7 @@ NETWORKS = {
     "ntk": rf.mlp(depth=2, width=4, b_std=0.3, out=2),
     "standard": rf.mlp(depth=2, width=4, b_std=0.3, out=2, parameterization="standard"),
     "mean_field": rf.mlp(depth=1, width=4, out=2, parameterization="mean_field"),
+    "mup": rf.mlp(depth=2, width=4, b_std=0.3, out=2, parameterization="mup"),
     "nested": NESTED,
 }
 
