@@ -3,6 +3,7 @@
     rf.theory.spectrum(task)                  # eigenvalues of the target, averaged over its directions
     rf.theory.risk_lower_bound(task, 3000)    # relative error of any 3000 fixed functions
     rf.theory.minimal_width(task, 0.01)       # .width, .log10, .degree
+    rf.theory.kernel_spectrum(rf.ntk(net), d) # eigenvalues and multiplicities of a kernel of norms and angle
 
 The target is a neuron σ(norm·⟨w, x⟩ + bias) with w uniform on the sphere and x ~ N(0, I_d).  Whatever r functions are
 fixed before w is drawn, the best linear combination of them errs on average by the sum of all but the r largest
@@ -24,7 +25,16 @@ All three are averages over directions.  They bound random features, kernel meth
 not bound trained networks, nor kernels that are tuned on the labels.
 """
 
+from rfjax.theory.kernel_spectra import KernelSpectrum, kernel_spectrum
 from rfjax.theory.limits import MinimalWidth, minimal_width, risk_lower_bound
 from rfjax.theory.spectra import Spectrum, spectrum
 
-__all__ = ["MinimalWidth", "Spectrum", "minimal_width", "risk_lower_bound", "spectrum"]
+__all__ = [
+    "KernelSpectrum",
+    "MinimalWidth",
+    "Spectrum",
+    "kernel_spectrum",
+    "minimal_width",
+    "risk_lower_bound",
+    "spectrum",
+]
