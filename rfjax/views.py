@@ -83,15 +83,35 @@ def random_features(
     return NetworkFeatures(net, (*params[:-1], {}), columns)
 
 
-def empirical_ntk(net: Layer | Function | Any, params: Params, *, outputs: str = "mean") -> EmpiricalNTK:
-    """The empirical NTK of any model f(params, X) at `params`: a kernel, averaged over outputs.
+def empirical_ntk(
+    net: Layer | Function | Any,
+    params: Params,
+    *,
+    outputs: str = "mean",
+    method: str = "auto",
+    parameters: Any = None,
+) -> EmpiricalNTK:
+    """The empirical NTK of any model f(params, X) at `params`: a kernel, averaged over outputs unless asked otherwise.
 
-        k(x, y) = (1/c) Σ_a ⟨∂f_a(x)/∂θ, ∂f_a(y)/∂θ⟩;   outputs="full": every pair of outputs, [n·c, m·c]
+        outputs="mean"      k(x, y) = (1/c) Σ_a ⟨∂f_a(x)/∂θ, ∂f_a(y)/∂θ⟩                           [n, m]
+        outputs="trace"     the sum over outputs, not their mean                                   [n, m]
+        outputs="pseudo"    (1/c) ⟨∂Σ_a f_a(x)/∂θ, ∂Σ_b f_b(y)/∂θ⟩, the pseudo-NTK                 [n, m]
+        outputs="diagonal"  ⟨∂f_a(x)/∂θ, ∂f_a(y)/∂θ⟩ for each output                               [n, m, c]
+        outputs="full"      ⟨∂f_a(x)/∂θ, ∂f_b(y)/∂θ⟩ for all pairs, rows ordered (x, a)            [n·c, m·c]
 
-    **Raises** TypeError when `net` is neither a network nor a function or when parameters are not floats, ValueError
-    for another `outputs`.
+    `parameters` says which of them are θ: a path ("0/weight"; with all below it) or several, a function of (path, leaf),
+    or a pytree of bools with the structure of params or of its upper part.  `method` is "structured", "contraction" (of
+    Jacobians), "vector_products", or "auto", the least by a model of flops and bytes (`rfjax.tangent.plan`); all give
+    the same values.  What is held beside the result stays within `rf.kernels.memory_bound`, by default 1 GiB on a CPU.
+
+    Each point is a batch of one to f.  Jacot, Gabriel & Hongler 2018; Novak, Sohl-Dickstein & Schoenholz 2022 (the
+    algorithms); Mohamadi, Bae & Sutherland 2023 (the pseudo-NTK).
+
+    **Raises** TypeError when `net` is neither a network nor a function or when parameters chosen are not floats,
+    ValueError for another `outputs` or `method` or for `parameters` that choose nothing; when called ValueError for a
+    network that does not return [n] or [n, c], and for a memory bound too small for one row.
     """
-    return EmpiricalNTK(net, _float_params(params), outputs)
+    return EmpiricalNTK(net, params, outputs, method, parameters)
 
 
 def tangent_features(net: Layer | Function | Any, params: Params) -> TangentFeatures:
