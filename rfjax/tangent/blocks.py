@@ -32,7 +32,7 @@ def matrix(
     if part.vectors:
         left: Side = lambda points, own: (points, own)  # noqa: E731
         right: Side = lambda points, own: tangents(one, leaves, part.kept.rest, points, own)  # noqa: E731
-        join: Join = lambda a, b: pushed(one, leaves, part.kept.rest, *a, b, mode)  # noqa: E731
+        join: Join = lambda a, b: pushed(one, leaves, part.kept.rest, a[0], a[1], b, mode)  # noqa: E731
     else:
         left = right = lambda points, own: _rows(one, leaves, part, points, own)
         join = lambda a, b: pair(a, b, mode)  # noqa: E731
@@ -42,7 +42,9 @@ def matrix(
         here = left(X, seeds)
         return join(here, here if Y is None and not part.vectors else right(other, seeds))
     out = _tiled(left, right, join, part, X, other, seeds, mode, same=Y is None, shared=not part.vectors)
-    return {"sum": lambda: out[:n, :m], "diagonal": lambda: out[:n, :m, :a], "full": lambda: out[:n, :a, :m, :a]}[mode]()
+    return {"sum": lambda: out[:n, :m], "diagonal": lambda: out[:n, :m, :a], "full": lambda: out[:n, :a, :m, :a]}[
+        mode
+    ]()
 
 
 def diagonal(
@@ -81,7 +83,17 @@ def _rows(one: PointFunction, leaves: list[Array], part: Part, X: Array, seeds: 
 
 
 def _tiled(
-    left: Side, right: Side, join: Join, part: Part, X: Array, Y: Array, seeds: Array, mode: str, *, same: bool, shared: bool
+    left: Side,
+    right: Side,
+    join: Join,
+    part: Part,
+    X: Array,
+    Y: Array,
+    seeds: Array,
+    mode: str,
+    *,
+    same: bool,
+    shared: bool,
 ) -> Float[Array, "..."]:
     """Tile after tile, those of one left block in a row, so that it is computed once."""
     X, Y = (_cut(points, size) for points, size in ((X, part.rows), (Y, part.columns)))
@@ -126,14 +138,11 @@ def _steps(down: int, across: int, bands: int, mode: str, *, lower: bool) -> np.
 
 def _placed(out: Array, tile: Array, step: tuple[Array, ...], mode: str) -> Array:
     """The tile in its place; in a sum over outputs, added to what is there."""
-    i, o, j, p = step
+    i, o, j, _ = step
+    blocks = {"sum": (i, j), "diagonal": (i, j, o), "full": step}[mode]
+    at = tuple(index * size for index, size in zip(blocks, tile.shape, strict=True))
     if mode == "sum":
-        at = (i * tile.shape[0], j * tile.shape[1])
         tile = tile + lax.dynamic_slice(out, at, tile.shape)
-    elif mode == "diagonal":
-        at = (i * tile.shape[0], j * tile.shape[1], o * tile.shape[2])
-    else:
-        at = tuple(index * size for index, size in zip(step, tile.shape, strict=True))
     return lax.dynamic_update_slice(out, tile, at)
 
 

@@ -34,6 +34,11 @@ def walk(jaxpr: Jaxpr, constants: list[Any], arguments: list[Any], apply: Apply,
     return [read(atom) for atom in jaxpr.outvars]
 
 
+def value(constant: Any) -> Any:
+    """Of a literal or a constant."""
+    return getattr(constant, "val", constant)
+
+
 def evaluate(eqn: Any, values: list[Any], debug_info: Any) -> list[Any]:
     """The equation evaluated, as a jaxpr of its own: how a primitive is called is private to JAX."""
     given = {atom: value for atom, value in zip(eqn.invars, values, strict=True) if not isinstance(atom, Literal)}

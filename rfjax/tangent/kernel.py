@@ -37,9 +37,7 @@ class EmpiricalNTK(Kernel):
     method: str = eqx.field(static=True)
     chosen: Chosen = eqx.field(static=True)
 
-    def __init__(
-        self, net: Any, params: Params, outputs: str = "mean", method: str = "auto", parameters: Any = None
-    ):
+    def __init__(self, net: Any, params: Params, outputs: str = "mean", method: str = "auto", parameters: Any = None):
         self.net = net if isinstance(net, Layer) else as_function(net)
         self.params = params
         self.outputs = checks.choice("outputs", outputs, OUTPUTS)
@@ -79,7 +77,9 @@ class EmpiricalNTK(Kernel):
         return pairs.matrix(lambda X, Y: self._matrix(X, Y, self._tiling(X, Y)))
 
     def _tiling(self, X: Array, Y: Array, *, square: bool = False) -> Any:
-        whole = any(not checks.is_traced(V) and isinstance(V, jax.Array) and len(V.sharding.device_set) > 1 for V in (X, Y))
+        whole = any(
+            not checks.is_traced(V) and isinstance(V, jax.Array) and len(V.sharding.device_set) > 1 for V in (X, Y)
+        )
         bound = held_bytes(_DEFAULT, _ACCELERATOR) if not whole else 2**62
         return self._plan(X.shape[0], Y.shape[0], X.shape[1], jnp.result_type(X, Y), square, bound)
 

@@ -161,7 +161,9 @@ def _within(problem: Problem, method: str) -> tuple[float, tuple[Part, ...], flo
         # A part is a program of its own: several only where they save much.
         if len(parts) == len(groups) and time * (1.3 if len(parts) > 1 else 1.0) < best[0]:
             best = (time, tuple(parts))
-        if best[1] and best[0] < 1.01 * _time(problem, method, _kept(problem, method, range(len(problem.layout.sizes)))):
+        if best[1] and best[0] < 1.01 * _time(
+            problem, method, _kept(problem, method, range(len(problem.layout.sizes)))
+        ):
             break  # all at once: nothing to save
     return *best, least
 
@@ -171,7 +173,8 @@ def _groups(layout: Layout, method: str) -> Iterator[list[range]]:
     count, total = len(layout.sizes), sum(layout.sizes)
     wanted, made = 1, 0
     while made < count:
-        groups, start, filled = [], 0, 0
+        groups: list[range] = []
+        start, filled = 0, 0
         for i, size in enumerate(layout.sizes):
             filled += size
             if filled >= (len(groups) + 1) * total / wanted or i == count - 1:
@@ -218,9 +221,7 @@ def _halves(count: int) -> Iterator[int]:
     yield 1
 
 
-def _memory(
-    problem: Problem, method: str, kept: Kept, rows: int, columns: int, outputs: int
-) -> tuple[float, float]:
+def _memory(problem: Problem, method: str, kept: Kept, rows: int, columns: int, outputs: int) -> tuple[float, float]:
     """Entries that a tile of rows x columns keeps, and those that each point whose derivatives are taken adds."""
     layout = problem.layout
     uses = kept.factored + kept.formed
@@ -228,7 +229,10 @@ def _memory(
     tile = rows * columns * (outputs**2 if problem.mode == "full" else outputs if problem.mode == "diagonal" else 1)
     held = 2 * layout.held + outputs * 3 * layout.largest
     if method == "vector_products":
-        return columns * outputs * plain + tile + rows * 2 * layout.held, held + outputs * plain + rows * 2 * layout.held
+        return (
+            columns * outputs * plain + tile + rows * 2 * layout.held,
+            held + outputs * plain + rows * 2 * layout.held,
+        )
     factors = sum(use.groups * use.places * (use.inputs + outputs * use.outputs) for use in kept.factored)
     single = problem.symmetric and rows == problem.n
     per_pair = (outputs**2 if problem.mode == "full" else outputs if problem.mode == "diagonal" else 1) + 1

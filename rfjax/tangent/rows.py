@@ -35,9 +35,7 @@ class Rows(NamedTuple):
     jacobians: list[Float[Array, "... a p"]]
 
 
-def row(
-    one: PointFunction, leaves: list[Array], kept: Kept, x: Float[Array, " d"], seeds: Float[Array, "a c"]
-) -> Rows:
+def row(one: PointFunction, leaves: list[Array], kept: Kept, x: Float[Array, " d"], seeds: Float[Array, "a c"]) -> Rows:
     """The derivatives of ⟨seed_a, f(x)⟩ at one point."""
     uses = kept.factored + kept.formed
 
@@ -64,8 +62,7 @@ def pair(left: Rows, right: Rows, outputs: str) -> Float[Array, "..."]:
         for (u, delta), (v, epsilon) in zip(left.factors, right.factors, strict=True)
     ]
     parts += [
-        jnp.einsum(of_jacobians, J, L, precision=_EXACT)
-        for J, L in zip(left.jacobians, right.jacobians, strict=True)
+        jnp.einsum(of_jacobians, J, L, precision=_EXACT) for J, L in zip(left.jacobians, right.jacobians, strict=True)
     ]
     return sum(parts[1:], parts[0])
 

@@ -39,10 +39,12 @@ def choose(params: Params, parameters: Any) -> Chosen:
         chosen = _spread(parameters, params)
     picked = tuple(chosen)
     if not any(picked):
-        raise ValueError(f"parameters must choose at least one of {', '.join(names) or 'the parameters, of which none'}")
+        raise ValueError(
+            f"parameters must choose at least one of {', '.join(names) or 'the parameters, of which none'}"
+        )
     for name, leaf, own in zip(names, leaves, picked, strict=True):
         if own:
-            checks.floating(f"every parameter ({name or 'the only one'} is one)", leaf)
+            checks.floating("every parameter" if parameters is None else f"parameter {name}, which was chosen,", leaf)
     return picked
 
 
@@ -72,9 +74,7 @@ def _spread(mask: Any, params: Params) -> list[bool]:
         ) from error
 
 
-def point_function(
-    function: Function, params: Params, chosen: Chosen, dtype: Any
-) -> tuple[PointFunction, list[Array]]:
+def point_function(function: Function, params: Params, chosen: Chosen, dtype: Any) -> tuple[PointFunction, list[Array]]:
     """The outputs [c] at one point as a function of the chosen leaves and the point, and those leaves, in `dtype`.
 
     Only their floats change dtype: what counts or masks stays what it is.

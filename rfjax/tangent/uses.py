@@ -92,7 +92,7 @@ def layout(one: PointFunction, leaves: list[Any], x: Any) -> Layout:
             return [marks[0]]
         for i in weights:
             alone = product is not None and len(weights) == 1
-            ends[marks[i].leaf].append(_use(eqn, product, marks[i].leaf, i) if alone else None)
+            ends[marks[i].leaf].append(_use(eqn, product or 0, marks[i].leaf, i) if alone else None)
         varies = any(mark is True for mark in marks)
         if varies:
             sizes.append(jaxprs.entries(eqn))
@@ -125,7 +125,7 @@ def tapped(
         inputs[i] = _inputs(eqn, uses[i], values[1 - uses[i].side])
         return [results[0] + taps[i]]
 
-    (output,) = jaxprs.walk(closed.jaxpr, closed.consts, [*leaves, x], apply, lambda literal: getattr(literal, "val", literal))
+    (output,) = jaxprs.walk(closed.jaxpr, closed.consts, [*leaves, x], apply, jaxprs.value)
     return output, inputs
 
 
@@ -168,9 +168,9 @@ def _convolution(eqn: Any, product: int, leaf: int, side: int) -> Use | None:
 
 def _inputs(eqn: Any, use: Use, u: Array) -> Float[Array, "groups places inputs"]:
     if use.convolution:
-        return jnp.moveaxis(_patches(eqn, u).reshape(use.places, -1, use.groups, use.inputs // _taps(eqn)), 2, 0).reshape(
-            use.groups, use.places, use.inputs
-        )
+        return jnp.moveaxis(
+            _patches(eqn, u).reshape(use.places, -1, use.groups, use.inputs // _taps(eqn)), 2, 0
+        ).reshape(use.groups, use.places, use.inputs)
     contracted, batch = (axes[1 - use.side] for axes in eqn.params["dimension_numbers"])
     free = [i for i in range(u.ndim) if i not in (*contracted, *batch)]
     return u.transpose(*batch, *free, *contracted).reshape(use.groups, use.places, use.inputs)
@@ -188,7 +188,8 @@ def _patches(eqn: Any, u: Array) -> Float[Array, "places taps features"]:
     u = u.transpose(rows, *spatial, columns)
     window = [kernel[i] for i in numbers.rhs_spec[2:]]
     strides, spread = eqn.params["window_strides"], eqn.params["rhs_dilation"]
-    padding = [(low, high, gap - 1) for (low, high), gap in zip(eqn.params["padding"], eqn.params["lhs_dilation"], strict=True)]
+    edges = zip(eqn.params["padding"], eqn.params["lhs_dilation"], strict=True)
+    padding = [(low, high, gap - 1) for (low, high), gap in edges]
     u = lax.pad(u, jnp.zeros((), u.dtype), [(0, 0, 0), *padding, (0, 0, 0)])
     counts = [eqn.outvars[0].aval.shape[i] for i in numbers.out_spec[2:]]
 

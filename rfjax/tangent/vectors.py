@@ -70,7 +70,9 @@ def product(
 
     points, own = _chunks(Y, chunk), _chunks(jnp.swapaxes(weights, 0, 1), chunk, fill=False)
     start = [jnp.zeros((weights.shape[0], *leaf.shape), X.dtype) for leaf in leaves]
-    total = pull((points[0], own[0])) if points.shape[0] == 1 else lax.scan(jax.checkpoint(add), start, (points, own))[0]
+    total = (
+        pull((points[0], own[0])) if points.shape[0] == 1 else lax.scan(jax.checkpoint(add), start, (points, own))[0]
+    )
 
     def push(points: Float[Array, "b d"]) -> Float[Array, "q b c"]:
         return jax.vmap(lambda tangent: _forward(one, leaves, free, points, tangent))(total)
