@@ -31,12 +31,17 @@ def choose(params: Params, parameters: Any) -> Chosen:
         chosen: Iterable[bool] = [True] * len(names)
     elif isinstance(parameters, str):
         chosen = _below([parameters], names)
+    elif _truths(parameters):
+        chosen = _spread(parameters, params)
     elif callable(parameters):
         chosen = [bool(parameters(name, leaf)) for name, leaf in zip(names, leaves, strict=True)]
     elif isinstance(parameters, (list, tuple)) and parameters and all(isinstance(p, str) for p in parameters):
         chosen = _below(list(parameters), names)
     else:
-        chosen = _spread(parameters, params)
+        raise TypeError(
+            "parameters must be None, a path ('0/weight') or several, a function of (path, leaf) or a pytree of bools, "
+            f"got {parameters!r}"
+        )
     picked = tuple(chosen)
     if not any(picked):
         raise ValueError(
@@ -59,13 +64,12 @@ def _under(path: str, name: str) -> bool:
     return name == path or name.startswith(f"{path}/")
 
 
+def _truths(mask: Any) -> bool:
+    leaves = jax.tree.leaves(mask)
+    return bool(leaves) and all(isinstance(leaf, bool) for leaf in leaves)
+
+
 def _spread(mask: Any, params: Params) -> list[bool]:
-    truths = jax.tree.leaves(mask)
-    if not truths or not all(isinstance(truth, bool) for truth in truths):
-        raise TypeError(
-            "parameters must be None, a path ('0/weight') or several, a function of (path, leaf) or a pytree of bools, "
-            f"got {mask!r}"
-        )
     try:
         return jax.tree.leaves(jax.tree.map(lambda truth, below: jax.tree.map(lambda _: truth, below), mask, params))
     except ValueError as error:
