@@ -15,7 +15,7 @@ from rfjax.regression import classify, log_marginal_likelihood, posterior, ridge
 from rfjax.risk import Risk, population_regression, population_risk
 from rfjax.saving import load, save
 from rfjax.training import Run, train
-from rfjax.views import empirical_ntk, linearize, nngp, ntk, random_features, tangent_features
+from rfjax.views import empirical_ntk, linearize, monte_carlo_kernel, nngp, ntk, random_features, tangent_features
 
 __version__ = _version("rfjax")
 
@@ -52,6 +52,7 @@ __all__ = [
     "log_marginal_likelihood",
     "matern",
     "mlp",
+    "monte_carlo_kernel",
     "networks",
     "neuron",
     "nngp",
