@@ -6,7 +6,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from rfjax.features import draws
 from rfjax.features.spectra import Mixing
-from rfjax.numerics import gram, matmul
+from rfjax.numerics import gram
 
 _POOL = 4  # candidates for each frequency that is kept
 
