@@ -1,6 +1,5 @@
 """Fourier features of stationary kernels: k(x, y) = k(0)·E cos⟨w, (x − y)/ℓ⟩, the mean replaced by a sum."""
 
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -135,6 +134,7 @@ def _quadrature(kernel: Kernel, in_dim: int, columns: int, features: int, phased
         raise ValueError("draw='hermite' is for rbf: the laws of other kernels have tails that no such rule sees")
     if phased or not stored:
         raise ValueError("draw='hermite' has the sin-cos form alone, and its nodes are stored")
-    W, share = draws.hermite((features + 1) // 2, columns)
-    constant = bool((W[-1] == 0).all())
-    return Fourier(kernel, Dense(W), None, share, in_dim, constant)
+    W, share = draws.hermite(features, columns)
+    return Fourier(
+        kernel, Dense(jnp.asarray(W, float)), None, jnp.asarray(share, float), in_dim, constant=not W[-1].any()
+    )
