@@ -103,7 +103,7 @@ def neuron_descent(
         (parallel, orthogonal, bias) ← (parallel, orthogonal, bias) − learning_rate·∇½E(f − g)²
 
     It is `rf.train(rf.neuron(), task, exact=True, optimizer=optax.sgd(learning_rate))` to rounding, in the coordinates
-    of `NeuronState`, on the host in float64: about 0.2 ms a step for a hundred starts.  The neuron's activation is the
+    of `NeuronState`, on the host in float64: about a millisecond a step for a hundred starts.  The neuron's activation is the
     task's.  It stops when every start has reached `target`, a relative risk, and after `steps`; `records` steps of the
     path are kept.
 

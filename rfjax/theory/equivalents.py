@@ -21,7 +21,7 @@ from rfjax.features import Constant, Law, Normal, Uniform, Zero
 from rfjax.tasks import SingleNeuron, Task
 from rfjax.theory.harmonics import multiplicities
 from rfjax.theory.learning_curves import numbers
-from rfjax.theory.modes import Modes, modes
+from rfjax.theory.eigenmodes import Modes, modes
 from rfjax.theory.spectra import single_neuron_only
 
 _BIASES, _NORMS = 32, 8  # nodes of the laws

@@ -11,7 +11,7 @@ from jaxtyping import ArrayLike, Float
 from scipy.optimize import minimize_scalar
 
 from rfjax import checks
-from rfjax.theory.modes import Filter, Modes, as_modes, log_kappa
+from rfjax.theory.eigenmodes import Filter, Modes, as_modes, log_kappa
 from rfjax.theory.spectra import Spectrum
 
 _GRID, _DECADES = 200, 6.0  # of ln κ where the best ridge is looked for, past the largest eigenvalue
