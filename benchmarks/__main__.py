@@ -5,7 +5,7 @@ import sys
 from dataclasses import fields, replace
 from pathlib import Path
 
-from benchmarks import features, kernels, regression
+from benchmarks import features, kernels, regression, theory
 from benchmarks.report import header, record, table
 from rfjax.progress import reporter
 from rfjax.storage import StorageError, open_folder
@@ -15,6 +15,7 @@ SUITES = {
     "kernels": (kernels, "Gram matrices and their products: speed, memory, float32 error"),
     "features": (features, "feature maps: speed, error of their kernel, regression on them"),
     "regression": (regression, "fits of a hundred points to a million: time, memory and error"),
+    "theory": (theory, "predictions beside simulations, and what a prediction costs"),
 }
 
 

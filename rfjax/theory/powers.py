@@ -15,6 +15,7 @@ from scipy.special import gammaln
 
 from rfjax.activations import rectified_monomial
 from rfjax.kernels import (
+    RBF,
     ArcCosine,
     Constant,
     InfiniteWidth,
@@ -24,7 +25,6 @@ from rfjax.kernels import (
     Polynomial,
     Product,
     RationalQuadratic,
-    RBF,
     Scaled,
     Sum,
 )
@@ -52,7 +52,6 @@ class Powers(NamedTuple):
     def values(self) -> Float[np.ndarray, "p n"]:
         """b_n as floats; 0 where they underflow."""
         return self.sign * np.exp(self.log)
-
 
 
 class Norms(NamedTuple):

@@ -59,7 +59,9 @@ def network_powers(
 @singledispatch
 def through(layer: Layer, flow: Flow) -> Flow:
     """The flow after a layer.  Raises TypeError for a layer whose power series is not known."""
-    raise TypeError(f"kernel must be of a network of rfjax's own layers to have a power series, got {type(layer).__name__}")
+    raise TypeError(
+        f"kernel must be of a network of rfjax's own layers to have a power series, got {type(layer).__name__}"
+    )
 
 
 @through.register
