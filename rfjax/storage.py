@@ -10,7 +10,7 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -121,6 +121,14 @@ class Store:
             self._connection.execute(
                 "INSERT OR IGNORE INTO cells VALUES (?, ?, ?, ?, ?, ?)",
                 (cell, self._run, json.dumps(settings, sort_keys=True), json.dumps(rows), seconds, time.time()),
+            )
+
+    def complete(self, cells: Sequence[str]) -> None:
+        """Record that this run is complete, and which cells in which order it consists of."""
+        with self._connection:
+            self._connection.execute(
+                "UPDATE runs SET configuration = json_set(configuration, '$.cells', json(?)) WHERE run = ?",
+                (json.dumps(list(cells)), self._run),
             )
 
 

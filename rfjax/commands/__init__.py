@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from rfjax.commands.compare import Compare
 from rfjax.commands.gram import Gram
 from rfjax.commands.separation import Separation
 from rfjax.commands.version import Version
 
-COMMANDS: dict[str, Any] = {"gram": Gram, "separation": Separation, "version": Version}
+COMMANDS: dict[str, Any] = {"compare": Compare, "gram": Gram, "separation": Separation, "version": Version}
 
-__all__ = ["COMMANDS", "Gram", "Separation", "Version"]
+__all__ = ["COMMANDS", "Compare", "Gram", "Separation", "Version"]

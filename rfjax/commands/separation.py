@@ -1,17 +1,13 @@
 """`rfjax separation`: the main experiment from the command line, with a progress bar, a table and two figures."""
 
 import json
-import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    from rfjax.experiments.cells import Progress
+from rfjax.commands.progress import cells_bar, compile_quickly
 
 Row = dict[str, Any]
 
@@ -54,7 +50,7 @@ class Separation:
     def run(self) -> None:
         """Measure, then print the table (or the JSON lines) and say where the figures are."""
         if self.preset == "smoke":
-            _compile_quickly()
+            compile_quickly()
         import jax
 
         jax.config.update("jax_enable_x64", True)
@@ -63,38 +59,13 @@ class Separation:
         own = {"preset", "out", "json", "workers"}
         changes = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in own}
         spec = separation.with_changes(self.preset, **changes)
-        with _bar() as report:
+        with cells_bar() as report:
             rows = separation.run(spec, self.out, workers=self.workers, report=report)
         if self.json:
             for row in rows:
                 print(json.dumps({name: row[name] for name in COLUMNS} | row))
         else:
             _show(rows, self.out)
-
-
-def _compile_quickly() -> None:
-    """Nearly all of the smoke preset is compilation: have XLA do less of it.  The user's own XLA_FLAGS come first."""
-    flags = "--xla_backend_optimization_level=0"
-    if version("jaxlib").startswith("0.10."):  # XLA stops at a flag that it does not know
-        flags += " --xla_cpu_use_fusion_emitters=false"
-    os.environ.setdefault("XLA_FLAGS", flags)
-
-
-@contextmanager
-def _bar() -> "Iterator[Any]":
-    """A progress bar on stderr over the cells."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("{task.description:<44}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Bar(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=None)
-
-        def report(progress: "Progress") -> None:
-            bar.update(task, completed=progress.done, total=progress.total, description=progress.name)
-
-        yield report
 
 
 def _show(rows: Sequence[Row], out: Path) -> None:
