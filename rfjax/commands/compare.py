@@ -99,12 +99,11 @@ def _show(rows: Sequence[Row], found: "Sequence[Standing]", labels: dict[str, st
 
     from rfjax.plots.compare import MEASURES
 
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120)
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 130)
     constant = sum(row["constant"] for row in rows) / len(rows)
     table = Table(title=f"{rows[0]['data']}: {MEASURES[rows[0]['task']]} (a constant: {constant:.3g})")
-    table.add_column("", no_wrap=True)
-    for name in ("error", "minus the network's", "seconds a fold", "of them the last fit", "memory"):
-        table.add_column(name, justify="right")
+    for name in ("", "error", "minus the network's", "s a fold", "fit, s", "memory"):
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
     table.add_column("chosen most often")
     for s in found:
         table.add_row(
@@ -114,10 +113,10 @@ def _show(rows: Sequence[Row], found: "Sequence[Standing]", labels: dict[str, st
             _usual(s.chosen),
         )  # fmt: skip
     console.print(table)
-    console.print(sentence, style="bold", highlight=False)
+    console.print(f"Does the network beat its kernels here? {sentence}", style="bold", highlight=False)
     console.print(
-        "± is a standard error over folds, for differences paired fold by fold (Nadeau & Bengio 2003). Seconds include "
-        "choosing among settings. Memory is what a fold took at most.",
+        "± is a standard error over folds, of differences paired fold by fold (Nadeau & Bengio 2003). Seconds: choosing "
+        "settings, fitting and predicting, and the last fit alone. Memory: what a fold took at most.",
         style="dim", highlight=False,
     )  # fmt: skip
     console.print(f"Figure and data: {out}/compare.png (and .svg), {out}/compare.sqlite", highlight=False)

@@ -174,6 +174,19 @@ def headline(rows: list[Row]) -> str:
     return verdict(standings(rows), LABELS)
 
 
+def summary(rows: list[Row]) -> list[Row]:
+    """A row a contender, best first; memory in MiB."""
+    return [
+        {
+            "": LABELS[standing.view], "error": standing.error, "± standard error": standing.stderr,
+            "minus the network's": standing.difference, "± paired": standing.difference_stderr,
+            "seconds a fold": standing.seconds, "of them the last fit": standing.fit_seconds,
+            "memory, MiB": None if standing.memory is None else round(standing.memory / 2**20),
+        }
+        for standing in standings(rows)
+    ]  # fmt: skip
+
+
 def with_changes(preset: str, source: Source, **changes: Any) -> Spec:
     """A preset for this source with some settings replaced; None keeps the preset's.
 

@@ -107,7 +107,7 @@ def _left_out(
 ) -> tuple[list[tuple[float, float]], Float[np.ndarray, " r"]]:
     """For every ridge the leave-one-out error and, where shares of classes tie, the squared one; and the ridges."""
     X = jnp.asarray(X)
-    size = (model if isinstance(model, Kernel) else model.kernel).diag(X).mean()
+    size = jnp.trace(model(X)) / len(X) if isinstance(model, Kernel) else (model(X) ** 2).sum(axis=1).mean()
     grid = size * jnp.asarray(ridges, X.dtype)
     path = rf.ridge_path(model, X, jnp.asarray(Y - mean), grid, throw=False)
     found = errors(np.asarray(path.loo_predictions) + mean, Y, classes)

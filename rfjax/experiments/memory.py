@@ -1,7 +1,6 @@
 """How much memory a piece of work takes: what the process, or its accelerator, holds at most beyond what it held before."""
 
 import ctypes
-import gc
 import os
 import sys
 import threading
@@ -49,12 +48,10 @@ def peak_memory() -> Iterator[Peak]:
 
 
 def _used(*, release: bool = False) -> int | None:
-    """Bytes in use now; with `release`, once everything that is free has been given back."""
-    if release:
-        gc.collect()
-        if sys.platform == "linux":
-            with suppress(OSError, AttributeError):
-                ctypes.CDLL("libc.so.6").malloc_trim(0)
+    """Bytes in use now; with `release`, once what is free has been given back."""
+    if release and sys.platform == "linux":
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
     device = jax.local_devices()[0]
     if device.platform != "cpu":
         return (device.memory_stats() or {}).get("bytes_in_use")

@@ -70,26 +70,29 @@ def verdict(found: Sequence[Standing], labels: Mapping[str, str]) -> str:
     """One sentence: does the network beat its kernels here?  Only differences of more than two standard errors count."""
     others = [standing for standing in found if standing.difference is not None]
     if not others:
-        return "Does the network beat its kernels here?  It takes the network and one of them to say."
-    best = others[0]
-    gap = f"{abs(best.difference or 0):.2g} ± {best.difference_stderr:.1g}"
-    name = labels[best.view]
-    if all(_sure(standing) and (standing.difference or 0) > 0 for standing in others):
-        return f"Yes: the network beats every kernel here; the best of them, the {name}, errs by {gap} more."
-    if any(_sure(standing) and (standing.difference or 0) < 0 for standing in others):
-        winners = [labels[s.view] for s in others if _sure(s) and (s.difference or 0) < 0]
-        also = (
-            f" (so {'do' if len(winners) > 2 else 'does'} the {', the '.join(winners[1:])})" if len(winners) > 1 else ""
+        return "It takes the network and one of them to say."
+    best, better, worse = others[0], *([s for s in others if _sure(s, sign)] for sign in (-1, 1))
+    if better:
+        also = f" (and {_named(better[1:], labels)} too)" if better[1:] else ""
+        return f"No: the {labels[better[0].view]} errs by {_gap(better[0])} less than the network here{also}."
+    if len(worse) == len(others):
+        return (
+            f"Yes: the network beats every kernel here; the best, the {labels[best.view]}, errs by {_gap(best)} more."
         )
-        first = next(s for s in others if labels[s.view] == winners[0])
-        gap = f"{abs(first.difference or 0):.2g} ± {first.difference_stderr:.1g}"
-        return f"No: the {winners[0]} beats the network here, by {gap} in error{also}."
     way = "less" if (best.difference or 0) < 0 else "more"
     return (
-        f"Not to be told apart: the best kernel, the {name}, errs by {gap} {way} than the network, "
-        "within two standard errors; a kernel does as well here."
+        f"Not clearly: the {labels[best.view]}, the best of the kernels, errs by {_gap(best)} {way} than the network here, "
+        "within two standard errors."
     )
 
 
-def _sure(standing: Standing) -> bool:
-    return abs(standing.difference or 0) > _SURE * (standing.difference_stderr or 0)
+def _sure(standing: Standing, sign: int) -> bool:
+    return sign * (standing.difference or 0) > _SURE * (standing.difference_stderr or 0)
+
+
+def _gap(standing: Standing) -> str:
+    return f"{abs(standing.difference or 0):.2g} ± {standing.difference_stderr:.1g}"
+
+
+def _named(some: Sequence[Standing], labels: Mapping[str, str]) -> str:
+    return ", ".join(f"the {labels[standing.view]}" for standing in some)
