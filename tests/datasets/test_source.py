@@ -59,7 +59,7 @@ def test_targets_are_classes_where_they_look_like_it_or_where_told(table):
     assert read(table("x,y\n1,true\n2,false\n3,true\n4,false\n")).classes == ("False", "True")
 
 
-def test_npz_files_hold_X_and_y(table):
+def test_npz_files_hold_points_and_targets(table):
     X, y = np.arange(12.0).reshape(6, 2), np.linspace(0.5, 3, 6)
     found = read(table({"X": X, "y": y}, ".npz"))
     np.testing.assert_array_equal(found.X, X)
@@ -101,8 +101,8 @@ def test_what_is_wrong_is_named(table, text, settings, message):
 def test_files_that_are_none(table, tmp_path):
     with pytest.raises(ValueError, match="No such file"):
         read(Source(str(tmp_path / "none.csv")))
+    (tmp_path / "folder.csv").mkdir()
     with pytest.raises(ValueError, match="Is a directory"):
-        (tmp_path / "folder.csv").mkdir()
         read(Source(str(tmp_path / "folder.csv")))
     with pytest.raises(ValueError, match=r"must be a file \(.csv, .tsv, .parquet, .npz\) or one of digits, diabetes"):
         read(Source("digit"))
@@ -129,7 +129,7 @@ def test_parquet(tmp_path):
     with pytest.raises(ValueError, match=r"column 'a' \(row 3\)"):
         read(Source(str(tmp_path / "holes.parquet")))
     frame.assign(t=pandas.Timestamp("2020-01-01")).dropna().to_parquet(tmp_path / "dates.parquet")
-    with pytest.raises(ValueError, match="column 't' of .* holds Timestamp"):
+    with pytest.raises(ValueError, match=r"column 't' of .* holds Timestamp"):
         read(Source(str(tmp_path / "dates.parquet"), target="y"))
 
 

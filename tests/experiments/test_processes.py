@@ -1,4 +1,4 @@
-"""Cells elsewhere: on processes and on a dask cluster the same rows, and a worker that dies loses one cell, which is tried again."""
+"""Cells elsewhere, on processes or a dask cluster: a worker that dies loses one cell, and that is tried again."""
 
 import os
 import signal
