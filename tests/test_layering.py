@@ -16,7 +16,7 @@ import rfjax
 
 ROOT = pathlib.Path(rfjax.__file__).parent
 FLOORS = (
-    "cli", "commands", "report", "experiments", "interop", "plots", "datasets", "theory", "saving", "training", "risk",
+    "cli", "commands", "report", "experiments", "interop", "plots", "datasets", "theory", "citing", "saving", "training", "risk",
     "dynamics", "regression", "views", "tangent", "features", "kernels", "networks", "tasks", "activations", "numerics",
     "storage", "progress", "checks",
 )  # fmt: skip

@@ -175,13 +175,13 @@ def headline(rows: list[Row]) -> str:
 
 
 def summary(rows: list[Row]) -> list[Row]:
-    """A row a contender, best first; memory in MiB."""
+    """A row a contender, best first."""
     return [
         {
-            "": LABELS[standing.view], "error": standing.error, "± standard error": standing.stderr,
-            "minus the network's": standing.difference, "± paired": standing.difference_stderr,
-            "seconds a fold": standing.seconds, "of them the last fit": standing.fit_seconds,
-            "memory, MiB": None if standing.memory is None else round(standing.memory / 2**20),
+            "": LABELS[standing.view], "error": standing.error, "± s.e.": standing.stderr,
+            "minus network": standing.difference, "± paired": standing.difference_stderr,
+            "s a fold": standing.seconds, "fit, s": standing.fit_seconds,
+            "MiB": None if standing.memory is None else round(standing.memory / 2**20),
         }
         for standing in standings(rows)
     ]  # fmt: skip

@@ -91,7 +91,7 @@ def _sure(standing: Standing, sign: int) -> bool:
 
 
 def _gap(standing: Standing) -> str:
-    return f"{abs(standing.difference or 0):.2g} ± {standing.difference_stderr:.1g}"
+    return f"{abs(standing.difference or 0):.2g} ± {standing.difference_stderr:.2g}"
 
 
 def _named(some: Sequence[Standing], labels: Mapping[str, str]) -> str:
