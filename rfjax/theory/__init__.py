@@ -5,6 +5,9 @@
     rf.theory.minimal_width(task, 0.01)       # .width, .log10, .degree
     rf.theory.kernel_spectrum(rf.ntk(net), d) # eigenvalues and multiplicities of a kernel of norms and angle
 
+    rf.theory.energies(task)                  # E g² by degree; information_exponent(task), leap(task)
+    rf.theory.coefficient_bound(task, 0.01)   # how large coefficients must be, of any number of functions
+
 The target is a neuron σ(norm·⟨w, x⟩ + bias) with w uniform on the sphere and x ~ N(0, I_d).  Whatever r functions are
 fixed before w is drawn, the best linear combination of them errs on average by the sum of all but the r largest
 eigenvalues.  The claim is that of Yehudai & Shamir 2019, *On the Power and Limitations of Random Features for
@@ -25,16 +28,50 @@ All three are averages over directions.  They bound random features, kernel meth
 not bound trained networks, nor kernels that are tuned on the labels.
 """
 
+from rfjax.theory.empirical import (
+    GramSpectrum,
+    PowerLaw,
+    capacity_exponent,
+    effective_dimension,
+    gram_spectrum,
+    participation_ratio,
+    source_exponent,
+)
+from rfjax.theory.energies import Energies, energies, information_exponent, leap
+from rfjax.theory.estimates import EnergyEstimates, estimate_energies
 from rfjax.theory.kernel_spectra import KernelSpectrum, kernel_spectrum
-from rfjax.theory.limits import MinimalWidth, minimal_width, risk_lower_bound
+from rfjax.theory.limits import (
+    CoefficientBound,
+    MinimalWidth,
+    coefficient_bound,
+    degree_reach,
+    minimal_width,
+    risk_lower_bound,
+)
 from rfjax.theory.spectra import Spectrum, spectrum
 
 __all__ = [
+    "CoefficientBound",
+    "Energies",
+    "EnergyEstimates",
+    "GramSpectrum",
     "KernelSpectrum",
     "MinimalWidth",
+    "PowerLaw",
     "Spectrum",
+    "capacity_exponent",
+    "coefficient_bound",
+    "degree_reach",
+    "effective_dimension",
+    "energies",
+    "estimate_energies",
+    "gram_spectrum",
+    "information_exponent",
     "kernel_spectrum",
+    "leap",
     "minimal_width",
+    "participation_ratio",
     "risk_lower_bound",
+    "source_exponent",
     "spectrum",
 ]

@@ -267,7 +267,7 @@ def test_what_is_no_number_is_refused():
 def test_other_tasks_are_refused_by_name():
     task = tasks.function(lambda X: X[:, 0], 3, variance=1.0)
     for ask in (lambda: risk_lower_bound(task, 3), lambda: minimal_width(task, 0.1)):
-        with pytest.raises(TypeError, match="single neuron"):
+        with pytest.raises(TypeError, match="made by rf.tasks"):
             ask()
 
 
