@@ -74,7 +74,7 @@ def _row_sums(X: Float[Array, "n d"], y: Float[Array, " n"], degree: int, basis:
 
     def block(rows: Array) -> tuple[Array, Array]:
         one, s = X[rows], gram(X[rows], X)
-        weight = y[rows][:, None] * y * (rows[:, None] != jnp.arange(n))
+        weight = jnp.where(rows[:, None] != jnp.arange(n), y[rows][:, None] * y, 0)
         size = jnp.sum(one**2, axis=1)[:, None] + jnp.sum(X**2, axis=1)
         kernels = _mehler(degree, s, size, d) if basis == "hermite" else _gegenbauer(degree, s, d)
         terms = [weight * kernel for kernel in kernels]
@@ -99,4 +99,4 @@ def _gegenbauer(degree: int, t: Float[Array, "r n"], d: int) -> list[Float[Array
     for m in range(1, degree):
         P.append(((2 * m + d - 2) * t * P[-1] - m * P[-2]) / (m + d - 2))
     counts = multiplicities(d, degree)[0]
-    return [float(count) * p for count, p in zip(counts, P[: degree + 1], strict=True)]
+    return [count * p for count, p in zip(counts.tolist(), P[: degree + 1], strict=True)]
