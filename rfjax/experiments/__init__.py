@@ -13,6 +13,7 @@ EXPERIMENTS = {
     "coupling": "wide networks stay near their random features in the NTK scaling, and not in the maximal-update one",
     "double-descent": "random features have their peak of error at features = samples, and theory has the whole curve",
     "feature-learning": "on functions of a few directions kernels need d^degree samples, and trained networks fewer",
+    "magnitude": "with random features a small error asks for many of them or for large coefficients",
     "hard-starts": "gradient descent learns one ReLU neuron from most starts: where it fails, and how often",
 }
 

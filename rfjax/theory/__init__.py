@@ -11,6 +11,8 @@
     rf.theory.random_neuron_risk(task, [100, 1000])                         # on infinitely many samples
     rf.theory.gram_learning_curve(k(X), y, n=[10, 100], ridge=0.1)          # from data alone
     rf.theory.neuron_descent(task, rf.theory.random_starts(1000, 50, seed=0), steps=2000)    # gradient descent, any d
+    rf.theory.energies(task)                  # E g² by degree; information_exponent(task), leap(task)
+    rf.theory.coefficient_bound(task, 0.01)   # how large coefficients must be, of any number of functions
 
 The target is a neuron σ(norm·⟨w, x⟩ + bias) with w uniform on the sphere and x ~ N(0, I_d).  Whatever r functions are
 fixed before w is drawn, the best linear combination of them errs on average by the sum of all but the r largest
@@ -41,9 +43,31 @@ from rfjax.theory.kernel_spectra import KernelSpectrum, kernel_spectrum
 from rfjax.theory.learning_curves import LearningCurve, kernel_learning_curve, optimal_ridge
 from rfjax.theory.limits import MinimalWidth, minimal_width, risk_lower_bound
 from rfjax.theory.spectra import Spectrum, spectrum
-
 __all__ = [
     "GramCurve",
+from rfjax.theory.empirical import (
+    GramSpectrum,
+    PowerLaw,
+    capacity_exponent,
+    effective_dimension,
+    gram_spectrum,
+    participation_ratio,
+    source_exponent,
+)
+from rfjax.theory.energies import Energies, energies, information_exponent, leap
+from rfjax.theory.estimates import EnergyEstimates, estimate_energies
+from rfjax.theory.limits import (
+    CoefficientBound,
+    MinimalWidth,
+    coefficient_bound,
+    degree_reach,
+    minimal_width,
+    risk_lower_bound,
+)
+    "CoefficientBound",
+    "Energies",
+    "EnergyEstimates",
+    "GramSpectrum",
     "KernelSpectrum",
     "LearningCurve",
     "MinimalWidth",
@@ -54,7 +78,17 @@ __all__ = [
     "Spectrum",
     "gram_learning_curve",
     "kernel_learning_curve",
+    "PowerLaw",
+    "capacity_exponent",
+    "coefficient_bound",
+    "degree_reach",
+    "effective_dimension",
+    "energies",
+    "estimate_energies",
+    "gram_spectrum",
+    "information_exponent",
     "kernel_spectrum",
+    "leap",
     "minimal_width",
     "modes",
     "neuron_descent",
@@ -64,6 +98,8 @@ __all__ = [
     "random_neuron_modes",
     "random_neuron_risk",
     "random_starts",
+    "participation_ratio",
     "risk_lower_bound",
+    "source_exponent",
     "spectrum",
 ]
