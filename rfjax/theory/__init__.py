@@ -102,5 +102,4 @@ __all__ = [
     "risk_lower_bound",
     "source_exponent",
     "spectrum",
-,
 ]
