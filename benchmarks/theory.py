@@ -94,7 +94,10 @@ def _kernel(sizes: Sizes) -> Iterator[Case]:
 
 def _kernel_fit(law: str, d: int, n: int, draws: int, points: int) -> list[Row]:
     """Ridge regression with an NTK on n samples: of one layer of ReLUs without biases, so that k = ‖x‖‖y‖f(cos)/d."""
-    predicted = rf.theory.kernel_learning_curve(_zonal_modes(d), n=n, ridge=KERNEL_RIDGE, noise=NOISE).risk
+    lengths = rf.theory.gaussian_lengths(d) if law == "gaussian" else None
+    predicted = rf.theory.kernel_learning_curve(
+        _zonal_modes(d), n=n, ridge=KERNEL_RIDGE, noise=NOISE, lengths=lengths
+    ).risk
     errors = np.array([_kernel_draw(np.random.default_rng((seed, n, d)), law, d, n, points) for seed in range(draws)])
     return [_row("kernel", f"{law} d={d}", {"d": d, "n": n, "law": law}, float(predicted), errors, 0.03)]
 
@@ -169,7 +172,7 @@ def _peak_fit(features: str, n: int, k: int, draws: int, points: int) -> list[Ro
 
 
 _POWERS = np.arange(1, 301) ** -1.3
-_NEURON = {"d": 10, "bias": -0.5}
+_NEURON = {"d": 30, "bias": -0.5}
 
 
 @lru_cache

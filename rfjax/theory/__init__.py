@@ -35,7 +35,7 @@ from rfjax.theory.descent import NeuronDescent, NeuronState, neuron_descent, ran
 from rfjax.theory.double_descent import RandomFeatureCurve, random_feature_curve, random_feature_risk
 from rfjax.theory.equivalents import random_neuron_modes, random_neuron_risk
 from rfjax.theory.gram_curves import GramCurve, gram_learning_curve
-from rfjax.theory.learning_curves import LearningCurve, kernel_learning_curve, optimal_ridge
+from rfjax.theory.learning_curves import LearningCurve, gaussian_lengths, kernel_learning_curve, optimal_ridge
 from rfjax.theory.limits import MinimalWidth, minimal_width, risk_lower_bound
 from rfjax.theory.eigenmodes import Modes, modes
 from rfjax.theory.spectra import Spectrum, spectrum
@@ -49,6 +49,7 @@ __all__ = [
     "NeuronState",
     "RandomFeatureCurve",
     "Spectrum",
+    "gaussian_lengths",
     "gram_learning_curve",
     "kernel_learning_curve",
     "minimal_width",

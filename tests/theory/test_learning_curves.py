@@ -87,3 +87,40 @@ def test_what_lies_outside_is_noise_that_counts_as_risk():
 def test_bad_input(arguments, message):
     with pytest.raises(ValueError, match=message):
         kernel_learning_curve(rf.theory.modes([1.0], [1.0]), **arguments)
+
+
+@pytest.mark.parametrize(("n", "ridge"), [(20, 0.1), (80, 0.02)])
+def test_points_of_unequal_lengths(n, ridge):
+    """Feature vectors √s·(those of the modes) and targets that grow alike, s of two values."""
+    s, chances = np.array([0.2, 2.6]), np.array([2 / 3, 1 / 3])
+    curve = kernel_learning_curve(
+        rf.theory.modes(POWERS, ENERGIES), n=n, ridge=ridge, noise=0.1, lengths=(s, chances)
+    )
+    equal = kernel_learning_curve(rf.theory.modes(POWERS, ENERGIES), n=n, ridge=ridge, noise=0.1)
+    rng = np.random.default_rng(1)
+    v, risks, trains = ENERGIES**0.5, [], []
+    for _ in range(200):
+        length = rng.choice(s, n, p=chances)
+        Z = length[:, None] ** 0.5 * rng.normal(size=(n, len(v)))
+        y = Z @ v + 0.1**0.5 * rng.normal(size=n)
+        alpha = np.linalg.solve((Z * POWERS) @ Z.T + ridge * np.eye(n), y)
+        risks.append(((POWERS * (Z.T @ alpha) - v) ** 2).sum())
+        trains.append(ridge**2 * np.mean(alpha**2))
+    stderr = np.std(risks) / len(risks) ** 0.5
+    assert stderr < 0.03 * curve.risk
+    assert abs(np.mean(risks) - curve.risk) < 0.03 * curve.risk + 2 * stderr
+    assert abs(np.mean(risks) - equal.risk) > 4 * stderr  # the lengths matter
+    assert np.mean(trains) == pytest.approx(float(curve.train_error), rel=0.06)
+
+
+def test_lengths_of_one_value_change_nothing():
+    found, arguments = rf.theory.modes(POWERS, ENERGIES), dict(n=[5, 50], ridge=[0.1, 1e-5], noise=0.2)
+    one = kernel_learning_curve(found, **arguments, lengths=([1.0], [1.0]))
+    np.testing.assert_allclose(one.risk, kernel_learning_curve(found, **arguments).risk, rtol=1e-9)
+    values, chances = rf.theory.gaussian_lengths(10)
+    assert values @ chances == pytest.approx(1)
+    assert values**2 @ chances == pytest.approx(1.2)
+    with pytest.raises(ValueError, match=r"lengths must have mean 1, got 2"):
+        kernel_learning_curve(found, n=3, ridge=0.1, lengths=([2.0], [1.0]))
+    with pytest.raises(ValueError, match="lengths must be values and probabilities"):
+        kernel_learning_curve(found, n=3, ridge=0.1, lengths=([1.0, 2.0], [1.0]))
