@@ -232,7 +232,9 @@ def _neuron_fit(d: int, biases: str, r: int, draws: int, directions: int) -> lis
         if draws == 1:  # the spread over directions stands for that over draws
             errors = list(each)
     allowed = 0.1 if d < 10 else 0.05
-    row = _row("neurons", f"{biases} d={d}", {"d": d, "r": r, "bias": biases}, float(predicted), np.array(errors), allowed)
+    row = _row(
+        "neurons", f"{biases} d={d}", {"d": d, "r": r, "bias": biases}, float(predicted), np.array(errors), allowed
+    )
     return [row]
 
 
@@ -269,7 +271,9 @@ def _real_fit(data: str, n: int, draws: int) -> list[Row]:
         errors = []
         for _ in range(draws):
             chosen = rng.permutation(others)
-            fit = rf.ridge_regression(kernel, jnp.array(X[chosen[:n]]), jnp.array(y[chosen[:n]]), ridge=_REAL_RIDGE[data])
+            fit = rf.ridge_regression(
+                kernel, jnp.array(X[chosen[:n]]), jnp.array(y[chosen[:n]]), ridge=_REAL_RIDGE[data]
+            )
             miss = np.asarray(fit(jnp.array(X[chosen[n:]]))) - y[chosen[n:]]
             errors.append(float((miss**2).sum(1).mean()))
     # Both halves are samples: the prediction's own standard error counts like the simulation's.

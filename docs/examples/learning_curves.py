@@ -51,8 +51,15 @@ def kernel_ridge(rows: Rows) -> Figure:
             if law == "sphere":
                 best = rf.theory.optimal_ridge(modes, n=n, noise=noise).risk
                 plots.draw_curve(axes, n, best, label=f"d = {d}, the best ridge", colour=colour, line=":")
-        plots.finish(axes, x="samples n", y="E(f − g)²", title=f"{law.capitalize()} inputs" if law == "gaussian" else "Inputs on the sphere")
-    figure.suptitle(f"NTK of one ReLU layer, ridge {simulations.KERNEL_RIDGE:g}, on a ReLU neuron with label noise {simulations.NOISE:g}: lines are theory")
+        plots.finish(
+            axes,
+            x="samples n",
+            y="E(f − g)²",
+            title=f"{law.capitalize()} inputs" if law == "gaussian" else "Inputs on the sphere",
+        )
+    figure.suptitle(
+        f"NTK of one ReLU layer, ridge {simulations.KERNEL_RIDGE:g}, on a ReLU neuron with label noise {simulations.NOISE:g}: lines are theory"
+    )
     return figure
 
 
@@ -120,7 +127,9 @@ def descent(rows: Rows) -> Figure:
         mine = [row["settings"] for row in rows if row["group"] == "descent" and row["settings"]["bias"] == bias]
         place, rate, stderr = (np.array([row[name] for row in mine]) for name in ("d", "failed", "stderr"))
         right.errorbar(place, rate, yerr=2 * stderr, marker="o", capsize=2.5, color=colour, label=f"bias {bias:g}")
-    plots.finish(right, x="input dimension d", y="part of the starts", title="Starts that have not reached 1e-3", log="x")
+    plots.finish(
+        right, x="input dimension d", y="part of the starts", title="Starts that have not reached 1e-3", log="x"
+    )
     figure.suptitle("Exact population gradient descent of one ReLU neuron on another, step 1, unit-norm start")
     return figure
 

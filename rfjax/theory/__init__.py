@@ -33,11 +33,11 @@ not bound trained networks, nor kernels that are tuned on the labels.
 
 from rfjax.theory.descent import NeuronDescent, NeuronState, neuron_descent, random_starts
 from rfjax.theory.double_descent import RandomFeatureCurve, random_feature_curve, random_feature_risk
+from rfjax.theory.eigenmodes import Modes, modes
 from rfjax.theory.equivalents import random_neuron_modes, random_neuron_risk
 from rfjax.theory.gram_curves import GramCurve, gram_learning_curve
 from rfjax.theory.learning_curves import LearningCurve, gaussian_lengths, kernel_learning_curve, optimal_ridge
 from rfjax.theory.limits import MinimalWidth, minimal_width, risk_lower_bound
-from rfjax.theory.eigenmodes import Modes, modes
 from rfjax.theory.spectra import Spectrum, spectrum
 
 __all__ = [

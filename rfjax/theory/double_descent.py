@@ -1,7 +1,7 @@
 """The error of ridge regression on random features: on n samples, through the peak at n = features, and on all data.
 
-    rf.theory.random_feature_curve(modes, n=100, features=[50, 100, 400], ridge=1e-3, noise=0.1).risk
-    rf.theory.random_feature_risk(modes, features=[50, 100, 400])       # infinitely many samples
+rf.theory.random_feature_curve(modes, n=100, features=[50, 100, 400], ridge=1e-3, noise=0.1).risk
+rf.theory.random_feature_risk(modes, features=[50, 100, 400])       # infinitely many samples
 """
 
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from jaxtyping import ArrayLike, Float
 from scipy.optimize import brentq
 
 from rfjax import checks
-from rfjax.theory.sizes import broadcast, numbers
 from rfjax.theory.eigenmodes import Filter, Modes, as_modes, log_kappa
+from rfjax.theory.sizes import broadcast, numbers
 from rfjax.theory.spectra import Spectrum
 
 
@@ -140,9 +140,7 @@ def _share(between: Float[np.ndarray, "..."], missing: Float[np.ndarray, "..."])
     return np.divide(between, whole, out=np.zeros_like(whole), where=whole > 0)
 
 
-def _population_error(
-    modes: Modes, filtered: Filter, share: Float[np.ndarray, "..."]
-) -> Float[np.ndarray, "..."]:
+def _population_error(modes: Modes, filtered: Filter, share: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
     """Σ (1−L)(1 − L·(k−z)/(k−q)) v² + outside, as a sum of positive parts."""
     mixed = filtered.lost * (filtered.lost + filtered.kept * share[..., None])
     return (mixed * modes.energies).sum(-1) + modes.outside

@@ -60,9 +60,7 @@ class Filter:
         """1 − L, with its own digits."""
         self.freedom: Float[np.ndarray, "..."] = np.exp(modes.log_multiplicities + log_kept).sum(-1) + tail
         """z = Σ L, the degrees of freedom."""
-        self.between: Float[np.ndarray, "..."] = (
-            np.exp(modes.log_multiplicities + log_kept + log_lost).sum(-1) + tail
-        )
+        self.between: Float[np.ndarray, "..."] = np.exp(modes.log_multiplicities + log_kept + log_lost).sum(-1) + tail
         """Σ L(1−L) = z − Σ L²."""
 
 
@@ -133,9 +131,7 @@ def as_modes(given: Modes | Spectrum) -> Modes:
     )
 
 
-def log_kappa(
-    modes: Modes, n: float, ridge: float = 0.0
-) -> float:
+def log_kappa(modes: Modes, n: float, ridge: float = 0.0) -> float:
     """ln κ where Σ λ/(λ+κ) + ridge/κ = n: the one root, between bounds that hold for any spectrum; −inf for κ = 0.
 
     κ is 0 without a ridge where n is at least the rank of the kernel.

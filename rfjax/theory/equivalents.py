@@ -18,9 +18,9 @@ from rfjax import checks
 from rfjax.activations import Nonlinearity, from_function, relu
 from rfjax.features import Constant, Law, Normal, Uniform, Zero
 from rfjax.tasks import SingleNeuron, Task
+from rfjax.theory.eigenmodes import Modes, modes
 from rfjax.theory.harmonics import multiplicities
 from rfjax.theory.learning_curves import gaussian_lengths
-from rfjax.theory.eigenmodes import Modes, modes
 from rfjax.theory.sizes import numbers
 from rfjax.theory.spectra import single_neuron_only
 

@@ -1,7 +1,7 @@
 """The error of kernel ridge regression on n samples, from the kernel's eigenvalues and the target's energies in them.
 
-    curve = rf.theory.kernel_learning_curve(modes, n=[10, 100, 1000], ridge=1e-3, noise=0.1)
-    curve.risk, curve.train_error, curve.learnability
+curve = rf.theory.kernel_learning_curve(modes, n=[10, 100, 1000], ridge=1e-3, noise=0.1)
+curve.risk, curve.train_error, curve.learnability
 """
 
 from dataclasses import dataclass

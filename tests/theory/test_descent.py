@@ -54,9 +54,7 @@ def test_at_the_target_and_at_zero_nothing_is_nan():
 @pytest.mark.parametrize("bias", [-1.0, pytest.param(0.0, marks=pytest.mark.slow)])
 def test_it_is_the_descent_of_all_parameters(bias):
     task = rf.tasks.single_neuron(7, bias=bias, direction=jnp.arange(1.0, 8.0))
-    run = rf.train(
-        rf.neuron(), task, exact=True, optimizer=optax.sgd(1.0), steps=25, record=5, key=jax.random.key(3)
-    )
+    run = rf.train(rf.neuron(), task, exact=True, optimizer=optax.sgd(1.0), steps=25, record=5, key=jax.random.key(3))
     w = rf.neuron().init(jax.random.key(3), 7)["weight"]
     along = float(w @ task.direction)
     across = float(jnp.linalg.norm(w - along * task.direction))
@@ -102,7 +100,9 @@ def test_some_starts_fail_and_their_part_has_an_error():
 
 
 def test_a_dead_start_stays_and_is_called_collapsed():
-    run = neuron_descent(rf.tasks.single_neuron(2, bias=-1.0), ([0.1, 1.0], [0.1, 0.0], [-9.0, 0.0]), steps=50, target=0.5)
+    run = neuron_descent(
+        rf.tasks.single_neuron(2, bias=-1.0), ([0.1, 1.0], [0.1, 0.0], [-9.0, 0.0]), steps=50, target=0.5
+    )
     assert run.collapsed.tolist() == [True, False]
     assert run.risk[0, -1] > 1
 
@@ -126,7 +126,9 @@ def test_starts_have_the_law_of_a_uniform_direction():
         (lambda t: neuron_descent(t, (0.0, 1.0, 0.0), steps=3, target=0.0), ValueError, "target must be"),
         (lambda t: random_starts(0, 3, seed=0), ValueError, "d must be at least 1"),
         (
-            lambda t: neuron_descent(rf.tasks.single_neuron(2, activation=rf.activations.erf), (0.0, 1.0, 0.0), steps=3),
+            lambda t: neuron_descent(
+                rf.tasks.single_neuron(2, activation=rf.activations.erf), (0.0, 1.0, 0.0), steps=3
+            ),
             ValueError,
             "must be a .leaky. ReLU neuron",
         ),

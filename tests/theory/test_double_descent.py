@@ -13,7 +13,9 @@ MODES = rf.theory.modes(POWERS, POWERS / POWERS.sum(), outside=0.01)
 @pytest.mark.parametrize(("n", "k"), [(60, 30), (60, 60), (60, 200)])
 def test_gaussian_features_through_the_peak(n, k, monte_carlo):
     noise, ridge = 0.1, 1e-2
-    curve = random_feature_curve(rf.theory.modes(POWERS, POWERS / POWERS.sum()), n=n, features=k, ridge=ridge, noise=noise)
+    curve = random_feature_curve(
+        rf.theory.modes(POWERS, POWERS / POWERS.sum()), n=n, features=k, ridge=ridge, noise=noise
+    )
     rng = np.random.default_rng(k)
     v = (POWERS / POWERS.sum()) ** 0.5
     risks, trains = [], []
@@ -68,7 +70,9 @@ def test_more_features_than_modes_lose_nothing():
 def test_features_of_the_targets_own_form():
     spectrum = rf.theory.spectrum(rf.tasks.single_neuron(30, bias=-1.0))
     risk = random_feature_risk(spectrum, features=[100, 1000])
-    assert np.all(risk >= rf.theory.risk_lower_bound(rf.tasks.single_neuron(30, bias=-1.0), [100, 1000], relative=False))
+    assert np.all(
+        risk >= rf.theory.risk_lower_bound(rf.tasks.single_neuron(30, bias=-1.0), [100, 1000], relative=False)
+    )
     gamma = random_feature_curve(spectrum, n=1e12, features=[100, 1000], ridge=0.0).gamma
     np.testing.assert_allclose(risk, [100, 1000] * gamma, rtol=1e-4)
 
@@ -76,10 +80,10 @@ def test_features_of_the_targets_own_form():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (dict(n=10, features=0, ridge=1.0), "features must be finite and at least 1"),
-        (dict(n=0.5, features=3, ridge=1.0), "n must be finite and at least 1"),
-        (dict(n=[1, 2], features=[1, 2, 3], ridge=1.0), "must broadcast to one shape"),
-        (dict(n=10, features=3, ridge=1.0, noise=np.nan), "noise must be a finite number"),
+        ({"n": 10, "features": 0, "ridge": 1.0}, "features must be finite and at least 1"),
+        ({"n": 0.5, "features": 3, "ridge": 1.0}, "n must be finite and at least 1"),
+        ({"n": [1, 2], "features": [1, 2, 3], "ridge": 1.0}, "must broadcast to one shape"),
+        ({"n": 10, "features": 3, "ridge": 1.0, "noise": np.nan}, "noise must be a finite number"),
     ],
 )
 def test_bad_input(arguments, message):

@@ -61,15 +61,15 @@ def test_a_spectrum_is_the_modes_of_features_of_its_own_form():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (dict(eigenvalues=[[1.0]], energies=[1.0]), r"eigenvalues must have shape \[m\]"),
-        (dict(eigenvalues=[1.0], energies=[1.0, 2.0]), r"energies must have shape \[1\], one for each"),
-        (dict(eigenvalues=[1.0, -1.0], energies=[1.0, 2.0]), "eigenvalues must be finite and >= 0"),
-        (dict(eigenvalues=[1.0], energies=[np.inf]), "energies must be finite and >= 0, got inf"),
-        (dict(eigenvalues=[1.0], energies=[-1.0]), "energies must be finite and >= 0, got -1"),
-        (dict(eigenvalues=[0.0], energies=[1.0]), "at least one above 0"),
-        (dict(eigenvalues=[1.0], energies=[1.0], multiplicities=[0.5]), "multiplicities must be at least 1"),
-        (dict(eigenvalues=[np.nan], energies=[1.0], log=True), "finite logarithms"),
-        (dict(eigenvalues=[1.0], energies=[1.0], outside=-1.0), "outside must be a finite number >= 0"),
+        ({"eigenvalues": [[1.0]], "energies": [1.0]}, r"eigenvalues must have shape \[m\]"),
+        ({"eigenvalues": [1.0], "energies": [1.0, 2.0]}, r"energies must have shape \[1\], one for each"),
+        ({"eigenvalues": [1.0, -1.0], "energies": [1.0, 2.0]}, "eigenvalues must be finite and >= 0"),
+        ({"eigenvalues": [1.0], "energies": [np.inf]}, "energies must be finite and >= 0, got inf"),
+        ({"eigenvalues": [1.0], "energies": [-1.0]}, "energies must be finite and >= 0, got -1"),
+        ({"eigenvalues": [0.0], "energies": [1.0]}, "at least one above 0"),
+        ({"eigenvalues": [1.0], "energies": [1.0], "multiplicities": [0.5]}, "multiplicities must be at least 1"),
+        ({"eigenvalues": [np.nan], "energies": [1.0], "log": True}, "finite logarithms"),
+        ({"eigenvalues": [1.0], "energies": [1.0], "outside": -1.0}, "outside must be a finite number >= 0"),
     ],
 )
 def test_bad_modes_are_one_clear_error(arguments, message):

@@ -49,7 +49,7 @@ def test_without_ridge_above_the_rank_it_is_least_squares():
 def test_multiplicity_is_repetition():
     repeated = rf.theory.modes(np.repeat([1.0, 0.1], [3, 50]), np.repeat([1 / 3, 2 / 50], [3, 50]))
     grouped = rf.theory.modes([1.0, 0.1], [1.0, 2.0], [3, 50])
-    arguments = dict(n=[5, 30, 100], ridge=[[1e-3], [1.0]], noise=0.1)
+    arguments = {"n": [5, 30, 100], "ridge": [[1e-3], [1.0]], "noise": 0.1}
     one, other = kernel_learning_curve(repeated, **arguments), kernel_learning_curve(grouped, **arguments)
     assert one.risk.shape == (2, 3)
     assert other.learnability.shape == (2, 3, 2)
@@ -77,11 +77,11 @@ def test_what_lies_outside_is_noise_that_counts_as_risk():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (dict(n=0, ridge=1.0), "n must be finite and at least 1, got 0"),
-        (dict(n=[3, np.nan], ridge=1.0), "n must be finite and at least 1, got nan"),
-        (dict(n=3, ridge=-1.0), "ridge must be finite and at least 0"),
-        (dict(n=3, ridge=1.0, noise=-0.1), "noise must be a finite number >= 0"),
-        (dict(n=[1, 2], ridge=[1.0, 2.0, 3.0]), r"n, ridge must broadcast to one shape, got n \[2\], ridge \[3\]"),
+        ({"n": 0, "ridge": 1.0}, "n must be finite and at least 1, got 0"),
+        ({"n": [3, np.nan], "ridge": 1.0}, "n must be finite and at least 1, got nan"),
+        ({"n": 3, "ridge": -1.0}, "ridge must be finite and at least 0"),
+        ({"n": 3, "ridge": 1.0, "noise": -0.1}, "noise must be a finite number >= 0"),
+        ({"n": [1, 2], "ridge": [1.0, 2.0, 3.0]}, r"n, ridge must broadcast to one shape, got n \[2\], ridge \[3\]"),
     ],
 )
 def test_bad_input(arguments, message):
@@ -93,9 +93,7 @@ def test_bad_input(arguments, message):
 def test_points_of_unequal_lengths(n, ridge):
     """Feature vectors √s·(those of the modes) and targets that grow alike, s of two values."""
     s, chances = np.array([0.2, 2.6]), np.array([2 / 3, 1 / 3])
-    curve = kernel_learning_curve(
-        rf.theory.modes(POWERS, ENERGIES), n=n, ridge=ridge, noise=0.1, lengths=(s, chances)
-    )
+    curve = kernel_learning_curve(rf.theory.modes(POWERS, ENERGIES), n=n, ridge=ridge, noise=0.1, lengths=(s, chances))
     equal = kernel_learning_curve(rf.theory.modes(POWERS, ENERGIES), n=n, ridge=ridge, noise=0.1)
     rng = np.random.default_rng(1)
     v, risks, trains = ENERGIES**0.5, [], []
@@ -114,7 +112,7 @@ def test_points_of_unequal_lengths(n, ridge):
 
 
 def test_lengths_of_one_value_change_nothing():
-    found, arguments = rf.theory.modes(POWERS, ENERGIES), dict(n=[5, 50], ridge=[0.1, 1e-5], noise=0.2)
+    found, arguments = rf.theory.modes(POWERS, ENERGIES), {"n": [5, 50], "ridge": [0.1, 1e-5], "noise": 0.2}
     one = kernel_learning_curve(found, **arguments, lengths=([1.0], [1.0]))
     np.testing.assert_allclose(one.risk, kernel_learning_curve(found, **arguments).risk, rtol=1e-9)
     values, chances = rf.theory.gaussian_lengths(10)
