@@ -37,6 +37,7 @@ def chosen(rows: Rows, group: str, at: str, **settings: Any) -> tuple[np.ndarray
 
 # %% Kernel ridge regression on the sphere and on Gaussian inputs
 def kernel_ridge(rows: Rows) -> Figure:
+    """Risk against n on both kinds of inputs, with the best ridge."""
     figure = Figure(figsize=(11, 4.4), layout="constrained")
     n = np.unique(np.geomspace(5, 5000, 40).astype(int))
     for axes, law in zip(figure.subplots(1, 2, sharey=True), ("sphere", "gaussian"), strict=True):
@@ -58,13 +59,15 @@ def kernel_ridge(rows: Rows) -> Figure:
             title=f"{law.capitalize()} inputs" if law == "gaussian" else "Inputs on the sphere",
         )
     figure.suptitle(
-        f"NTK of one ReLU layer, ridge {simulations.KERNEL_RIDGE:g}, on a ReLU neuron with label noise {simulations.NOISE:g}: lines are theory"
+        f"NTK of one ReLU layer at ridge {simulations.KERNEL_RIDGE:g}, fitted to a ReLU neuron with label noise "
+        f"{simulations.NOISE:g}: theory (lines) and simulation"
     )
     return figure
 
 
 # %% Through the peak
 def double_descent(rows: Rows) -> Figure:
+    """Risk against features through the peak, at three ridges."""
     figure = Figure(figsize=(11, 4.4), layout="constrained")
     k, n = np.unique(np.geomspace(10, 4000, 160).astype(int)), 100
     titles = {"gaussian": "Gaussian features of Gaussian covariates", "neurons": "Random ReLU neurons, d = 30"}
@@ -82,6 +85,7 @@ def double_descent(rows: Rows) -> Figure:
 
 # %% Random neurons on infinite data, and what no features can do
 def random_neurons(rows: Rows) -> Figure:
+    """Bound, equivalents and drawn neurons, a panel a dimension."""
     figure = Figure(figsize=(11, 4.4), layout="constrained")
     r = np.unique(np.geomspace(5, 4000, 24).astype(int))
     for axes, d in zip(figure.subplots(1, 3, sharey=True), (5, 10, 30), strict=True):
@@ -101,6 +105,7 @@ def random_neurons(rows: Rows) -> Figure:
 
 # %% Real data
 def real_data(rows: Rows) -> Figure:
+    """Predictions from half of a data set beside fits on the other."""
     figure = Figure(figsize=(8.5, 4.2), layout="constrained")
     for axes, data in zip(figure.subplots(1, 2), ("diabetes", "digits"), strict=True):
         mine = [row["settings"] for row in rows if row["group"] == "real" and row["settings"].get("data") == data]
@@ -115,6 +120,7 @@ def real_data(rows: Rows) -> Figure:
 
 # %% Gradient descent of one neuron
 def descent(rows: Rows) -> Figure:
+    """Paths of starts in two dimensions, and how many fail in more."""
     figure = Figure(figsize=(11, 4.4), layout="constrained")
     left, right = figure.subplots(1, 2)
     for d, colour in zip((10, 1000), plots.COLOURS, strict=False):

@@ -138,7 +138,7 @@ class _Kinds:
             raise ValueError(f"features: the equations for {r:g} random neurons have not converged")
         each = r * self.likely * np.exp(log)
         left = self.square
-        for factor, target, inverse in self._inverses(each):
+        for _, target, inverse in self._inverses(each):
             left += target @ (inverse @ target) - target @ target
         return max(float(left), 0.0)
 
