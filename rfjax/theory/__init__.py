@@ -51,7 +51,7 @@ from rfjax.theory.equivalents import random_neuron_modes, random_neuron_risk
 from rfjax.theory.estimates import EnergyEstimates, estimate_energies
 from rfjax.theory.gram_curves import GramCurve, gram_learning_curve
 from rfjax.theory.kernel_spectra import KernelSpectrum, kernel_spectrum
-from rfjax.theory.learning_curves import LearningCurve, kernel_learning_curve, optimal_ridge
+from rfjax.theory.learning_curves import LearningCurve, gaussian_lengths, kernel_learning_curve, optimal_ridge
 from rfjax.theory.limits import (
     CoefficientBound,
     MinimalWidth,
@@ -83,6 +83,7 @@ __all__ = [
     "effective_dimension",
     "energies",
     "estimate_energies",
+    "gaussian_lengths",
     "gram_learning_curve",
     "gram_spectrum",
     "information_exponent",
