@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import rfjax as rf
-from rfjax.plots import theory as plots
+from rfjax.plots import curves as plots
 
 DOCS = Path(__file__).parents[1]
 sys.path.insert(0, str(DOCS.parent))

@@ -26,6 +26,8 @@ class EnergyEstimates:
     """Unbiased: it may be negative where the energy is small."""
     stderr: Float[np.ndarray, " k"]
     """Standard errors: the jackknife's, or those of independent pairs where these are larger, as where an energy is 0."""
+    second_moment: float
+    """The mean of y²."""
 
 
 def estimate_energies(
@@ -60,7 +62,8 @@ def estimate_energies(
     without = (total[:, None] - 2 * rows) / ((n - 1) * (n - 2))
     spread = without - without.mean(axis=1, keepdims=True)
     jackknife, pairs = (n - 1) / n * (spread**2).sum(axis=1), 2 * squares.sum(axis=1) / (n * (n - 1)) ** 2
-    return EnergyEstimates(basis, total / (n * (n - 1)), np.sqrt(np.maximum(jackknife, pairs)))
+    square = float(np.mean(np.asarray(y, dtype=np.float64) ** 2))
+    return EnergyEstimates(basis, total / (n * (n - 1)), np.sqrt(np.maximum(jackknife, pairs)), square)
 
 
 @partial(jax.jit, static_argnames=("degree", "basis"))

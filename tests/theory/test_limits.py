@@ -310,7 +310,7 @@ def test_targets_of_several_directions():
     r = [1, 10, 100, 1000]
     np.testing.assert_allclose(risk_lower_bound(one, r), risk_lower_bound(two, r), rtol=2e-3)
     assert minimal_width(one, 0.05).width == pytest.approx(minimal_width(two, 0.05).width, rel=2e-3)
-    assert risk_lower_bound(tasks.parity(40, 3), 1000) > 0.75  # what the series leaves out counts for nothing
+    assert risk_lower_bound(tasks.parity(40, 3), 1000) > 0.7  # what the series leaves out counts for nothing
     with pytest.raises(ValueError, match="hold a remainder"):
         minimal_width(tasks.parity(40, 3), 0.1)
 
