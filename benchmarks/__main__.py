@@ -4,13 +4,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import kernels, regression
+from benchmarks import empirical, kernels, regression
 from benchmarks.report import header, record, table
 from rfjax.progress import reporter
 from rfjax.storage import StorageError, open_folder
 
 RESULTS = Path("results/benchmarks")
 SUITES = {
+    "empirical": (empirical, "empirical NTKs of finite networks, beside neural-tangents and torch.func"),
     "kernels": (kernels, "Gram matrices and their products: speed, memory, float32 error"),
     "regression": (regression, "fits of a hundred points to a million: time, memory and error"),
 }

@@ -2,12 +2,14 @@
 
 | group | question | target |
 |---|---|---|
-| fcn | 3 hidden layers, k(X): beside the peers, and beside its own operations at GEMM rate? | 1 of the best peer, 1.3 of GEMM, a third of torch.func |
+| fcn | 3 hidden layers, k(X), beside the peers? | 1 of the best peer, a third of torch.func |
+| | beside its own operations at GEMM rate? | 1.3 |
 | cnn | 6 convolutions on 32x32x3 | 1 of the best peer, a third of torch.func |
-| bound | n = 256 within 1 GiB: does it fit, and what would the peer's default hold? | 1 GiB |
+| bound | n = 256 within 1 GiB, and what would the peer's default hold? | 1 GiB |
 """
 
 import importlib.util
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -158,9 +160,9 @@ def _model(group: str, sizes: Sizes, n: int, outputs: int) -> tuple[Network, Any
 
     if group == "fcn":
         widths = [sizes.width] * 4 + [outputs]
-        return _dense, [normal(i, o) for i, o in zip(widths, widths[1:], strict=False)], normal(n, sizes.width)
+        return _dense, [normal(i, o) for i, o in itertools.pairwise(widths)], normal(n, sizes.width)
     depths = [3] + [sizes.channels] * 6
-    convolutions = [normal(3, 3, i, o) for i, o in zip(depths, depths[1:], strict=False)]
+    convolutions = [normal(3, 3, i, o) for i, o in itertools.pairwise(depths)]
     return _convolutional, [*convolutions, normal(sizes.channels, outputs)], normal(n, 3 * sizes.image**2)
 
 

@@ -96,8 +96,9 @@ def test_every_algorithm_gives_every_reading_within_every_bound(rows, method, ou
         try:
             found = k(X), k(X, Y)
         except ValueError as error:
-            assert "too small for one row" in str(error) and method == "vector_products"
-            return
+            if method == "vector_products" and "too small for one row" in str(error):
+                return
+            raise
     for values, expected in zip(found, (own, cross), strict=True):
         np.testing.assert_allclose(values, expected, rtol=0, atol=1e-13 * np.abs(expected).max())
     np.testing.assert_array_equal(found[0], np.swapaxes(found[0], 0, 1))
@@ -124,7 +125,7 @@ def test_blocks_of_points_outputs_and_parameters(rows):
         values = k(X)
     np.testing.assert_allclose(values, expected, rtol=0, atol=1e-13 * np.abs(expected).max())
     np.testing.assert_array_equal(values, values.T)
-    with rf.kernels.memory_bound(100), pytest.raises(ValueError, match="too small for one row.*at least"):
+    with rf.kernels.memory_bound(100), pytest.raises(ValueError, match="too small for one row"):
         k(X)
 
 
