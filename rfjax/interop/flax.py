@@ -121,8 +121,8 @@ def _split(model: nnx.Module) -> tuple[Any, Any, Any]:
             raise ValueError(_MOVING)
         if isinstance(module, nnx.Dropout) and not module.deterministic and module.rate > 0:
             raise ValueError(_NO_KEY)
-    graph, params, rest = nnx.split(model, nnx.Param, ...)
-    return graph, params, rest
+    parts: Any = nnx.split(model, nnx.Param, ...)  # three, by the number of filters
+    return parts
 
 
 def _evaluating(model: nnx.Module) -> nnx.Module:

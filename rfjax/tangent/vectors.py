@@ -29,12 +29,15 @@ def pushed(
     one: PointFunction,
     leaves: list[Array],
     free: tuple[int, ...],
-    X: Float[Array, "n d"],
-    seeds: Float[Array, "a c"],
+    left: tuple[Float[Array, "n d"], Float[Array, "a c"]],
     right: list[Float[Array, "m b ..."]],
     mode: str,
 ) -> Float[Array, "..."]:
-    """⟨∂⟨seed_a, f(x)⟩, tangent_{y,b}⟩ by forward mode: "sum" [n, m], "diagonal" [n, m, a], "full" [n, a, m, b]."""
+    """⟨∂⟨seed_a, f(x)⟩/∂θ, tangent_{y,b}⟩ by forward mode: "sum" [n, m], "diagonal" [n, m, a], "full" [n, a, m, b].
+
+    `left` is the points x and their seeds, `right` the tangents of `tangents`.
+    """
+    X, seeds = left
     m, b = right[0].shape[:2]
     flat = [leaf.reshape(m * b, *leaf.shape[2:]) for leaf in right]
 
