@@ -73,11 +73,11 @@ def _bound(sizes: Sizes) -> Iterator[Case]:
 
 
 def _beside(group: str, sizes: Sizes) -> list[Row]:
-    """Every algorithm by name, the automatic choice and all peers, in turn."""
+    """Every algorithm by name, the automatic choice and all peers, in turn, under jit."""
     n, outputs = sizes.dense if group == "fcn" else sizes.convolutional
     network, params, X = _model(group, sizes, n, outputs)
-    kernels = {name: rf.empirical_ntk(network, params, method=name) for name in ("auto", *METHODS)}
-    calls: dict[str, Callable[[], Any]] = {name: partial(kernel, X) for name, kernel in kernels.items()}
+    names = ("auto", *METHODS)
+    calls: dict[str, Callable[[], Any]] = {name: partial(_jitted(network, name), params, X) for name in names}
     peers = _peers(network)
     calls |= {name: partial(peer, X, None, params) for name, peer in peers.items()}
     torch = _torch(group, params, np.asarray(X), sizes)
@@ -90,7 +90,7 @@ def _beside(group: str, sizes: Sizes) -> list[Row]:
     values = {name: np.asarray(call()).reshape(K.shape) for name, call in calls.items() if name != "gemm"}
     times = interleaved(calls, sizes.repetitions)
     scale = np.sqrt(np.outer(np.diag(K), np.diag(K)))
-    settings = {"n": n, "outputs": outputs, "choice": kernels["auto"].plan(X).method, "dtype": str(X.dtype)}
+    settings = {"n": n, "outputs": outputs, "choice": rf.empirical_ntk(network, params).plan(X).method, "dtype": str(X.dtype)}
 
     def row(name: str, against: str, factor: float = 1.0, **target: float) -> Row:
         error = float((np.abs(values[name] - values.get(against, values[name])) / scale).max())
@@ -121,6 +121,11 @@ def _beside(group: str, sizes: Sizes) -> list[Row]:
     if group == "fcn":
         rows.append(row("auto", "gemm", 2 * left.size * sizes.width / _operations(sizes, n, outputs), ratio=1.3))
     return rows + [row(name, "auto") for name in calls if name not in ("auto", "gemm")]
+
+
+def _jitted(network: Network, method: str) -> Callable[..., Any]:
+    """As the peers are called."""
+    return jax.jit(lambda params, X: rf.empirical_ntk(network, params, method=method)(X))
 
 
 def _within(group: str, sizes: Sizes) -> list[Row]:
