@@ -52,7 +52,7 @@ class Sizes:
 
 
 PRESETS = {
-    "smoke": Sizes((100, 5, 64), (40, 64, 128), 4, 20, 3, (2, 10), (500, 4, 32), 1),
+    "smoke": Sizes((100, 5, 64), (40, 64, 128), 4, 20, 2, (2,), (500, 4, 32), 1),
     "default": Sizes(),
 }
 
@@ -179,7 +179,7 @@ def _errors(name: str, X: Float[np.ndarray, "n d"], multiple: int, draws: int) -
                 Row(
                     "gram-error",
                     f"{kernel_name} {draw}",
-                    {"data": name, "n": len(X), "d": d, "p": multiple * d, "stderr": stderr, "dtype": "float32"},
+                    {"data": name, "n": len(X), "d": d, "p": multiple * d, "stderr": float(f"{stderr:.3g}"), "dtype": "float32"},
                     repetitions=draws,
                     against=None if draw == "iid" else "iid",
                     ratio=None if draw == "iid" else float(values.mean() / found["iid"].mean()),

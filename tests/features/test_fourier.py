@@ -182,7 +182,7 @@ def test_regenerated_frequencies_are_the_stored_ones(draw):
         rf.features.fourier(rf.laplace(5.0), 40, 30, key=KEY, draw=draw, stored=stored) for stored in (True, False)
     )
     np.testing.assert_allclose(drawn(x), kept(x), rtol=0, atol=1e-13)
-    assert sum(leaf.size for leaf in jax.tree.leaves(drawn.frequencies)) <= 2
+    assert sum(np.size(leaf) for leaf in jax.tree.leaves(drawn.frequencies)) <= 2
 
 
 # --- transformations ------------------------------------------------------------------------------------------------
