@@ -179,7 +179,14 @@ def _errors(name: str, X: Float[np.ndarray, "n d"], multiple: int, draws: int) -
                 Row(
                     "gram-error",
                     f"{kernel_name} {draw}",
-                    {"data": name, "n": len(X), "d": d, "p": multiple * d, "stderr": float(f"{stderr:.3g}"), "dtype": "float32"},
+                    {
+                        "data": name,
+                        "n": len(X),
+                        "d": d,
+                        "p": multiple * d,
+                        "stderr": float(f"{stderr:.3g}"),
+                        "dtype": "float32",
+                    },
                     repetitions=draws,
                     against=None if draw == "iid" else "iid",
                     ratio=None if draw == "iid" else float(values.mean() / found["iid"].mean()),
