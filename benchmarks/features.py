@@ -174,7 +174,7 @@ def _errors(name: str, X: Float[np.ndarray, "n d"], multiple: int, draws: int) -
     for kernel_name, (kernel, makers) in maps(d).items():
         found = {draw: errors(X, kernel, make, multiple * d, draws) for draw, make in makers.items()}
         for draw, values in found.items():
-            stderr = float(values.std(ddof=1) / draws**0.5)
+            stderr = float(f"{values.std(ddof=1) / draws**0.5:.3g}")
             rows.append(
                 Row(
                     "gram-error",
