@@ -2,8 +2,10 @@
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 
+@pytest.mark.slow
 def test_the_code_of_the_page_runs_and_is_true(run):
     space = run("docs/features.md")
     X, fit, exact, quadrature = (space[name] for name in ("X", "fit", "exact", "quadrature"))

@@ -163,7 +163,9 @@ def test_orthogonal_frequencies_are_at_right_angles_block_by_block(columns, coun
     np.testing.assert_allclose(angles[same], np.eye(count)[same], rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("columns", [64, 200])
+@pytest.mark.parametrize(
+    "columns", [pytest.param(64, marks=pytest.mark.slow), pytest.param(200, marks=pytest.mark.slow), 256]
+)
 def test_the_structured_transform_is_a_product_with_orthogonal_rows(columns):
     phi = rf.features.fourier(rf.rbf(1.0), columns, 600, key=KEY, draw="structured")  # 300 are no multiple of a block
     assert isinstance(phi.frequencies, frequencies.Structured)
