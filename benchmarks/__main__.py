@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import kernels, regression
+from benchmarks import kernels, regression, training
 from benchmarks.report import header, record, table
 from rfjax.progress import reporter
 from rfjax.storage import StorageError, open_folder
@@ -13,6 +13,7 @@ RESULTS = Path("results/benchmarks")
 SUITES = {
     "kernels": (kernels, "Gram matrices and their products: speed, memory, float32 error"),
     "regression": (regression, "fits of a hundred points to a million: time, memory and error"),
+    "training": (training, "many networks at once beside loops; wide networks beside their linearisation"),
 }
 
 
