@@ -2,7 +2,7 @@
 
 | group | question | target |
 |---|---|---|
-| seeds | 64 seeds in one program beside a loop of jitted steps, one compiled program a seed, and PyTorch? | 1/5, 1/1.2, 1/10 |
+| seeds | 64 seeds in one program beside a loop of jitted steps, a compiled program a seed, and PyTorch? | 1/5, 1/1.2, 1/10 |
 | flow | does training the linearised network follow the closed form in its tangent kernel? | 1e-5 |
 | widths | how does the distance to the linearisation fall? | slope -1 ± 0.15 (erf), -0.9 to -0.6 (ReLU) |
 """
@@ -69,7 +69,7 @@ def _beside_loops(sizes: Sizes) -> list[Row]:
     def train(key: Array, steps: int) -> Any:
         return rf.train(net, (X, y), optimizer=SGD, steps=steps, key=key, batch_size=BATCH, record=steps).params
 
-    calls = {
+    calls: dict[str, tuple[int, Callable[[], Any]]] = {
         "one program": (sizes.seeds * sizes.steps, lambda: train(keys, sizes.steps)),
         "a program a seed": (sizes.steps, lambda: train(keys[0], sizes.steps)),
         "a loop of jitted steps": (sizes.loop, partial(_jitted_steps, net, X, y, sizes.loop)),
