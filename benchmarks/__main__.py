@@ -5,7 +5,7 @@ import sys
 from dataclasses import fields, replace
 from pathlib import Path
 
-from benchmarks import empirical, features, kernels, regression, theory
+from benchmarks import empirical, features, kernels, regression, theory, training
 from benchmarks.report import header, record, table
 from rfjax.progress import reporter
 from rfjax.storage import StorageError, open_folder
@@ -17,6 +17,7 @@ SUITES = {
     "features": (features, "feature maps: speed, error of their kernel, regression on them"),
     "regression": (regression, "fits of a hundred points to a million: time, memory and error"),
     "theory": (theory, "predictions beside simulations, and what a prediction costs"),
+    "training": (training, "many networks at once beside loops; wide networks beside their linearisation"),
 }
 
 
