@@ -70,7 +70,7 @@ def test_importing_costs_little_beside_the_dependencies():
 def test_a_users_code_passes_the_type_checker(tmp_path):
     pytest.importorskip("mypy")
     (tmp_path / "snippet.py").write_text(
-        "import jax\nimport optax\nimport rfjax as rf\n\n"
+        "import jax\nimport optax  # type: ignore[import-untyped]\nimport rfjax as rf\n\n"
         "net = rf.mlp(depth=1, width=64, b_std=0.1)\n"
         "X = jax.random.normal(jax.random.key(0), (50, 3))\n"
         "kernel: rf.Kernel = 2.0 * rf.ntk(net) + rf.rbf(1.5)\n"

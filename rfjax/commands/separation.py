@@ -29,7 +29,9 @@ class Separation:
     json: bool = False
     """Print one JSON object a line instead of a table."""
     workers: int = 2
-    """Cells computed side by side."""
+    """Cells computed side by side, in threads."""
+    processes: int = 1
+    """Processes that compute them instead, where more than one: for many cores."""
     dims: tuple[int, ...] | None = None
     """Input dimensions d."""
     norm: float | None = None
@@ -55,12 +57,13 @@ class Separation:
 
         jax.config.update("jax_enable_x64", True)
         from rfjax.experiments import separation
+        from rfjax.experiments.processes import processes
 
-        own = {"preset", "out", "json", "workers"}
+        own = {"preset", "out", "json", "workers", "processes"}
         changes = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in own}
         spec = separation.with_changes(self.preset, **changes)
-        with cells_bar() as report:
-            rows = separation.run(spec, self.out, workers=self.workers, report=report)
+        with processes(self.processes) as executor, cells_bar() as report:
+            rows = separation.run(spec, self.out, workers=self.workers, executor=executor, report=report)
         if self.json:
             for row in rows:
                 print(json.dumps({name: row[name] for name in COLUMNS} | row))

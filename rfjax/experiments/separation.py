@@ -6,6 +6,7 @@ steps.  Yehudai & Shamir 2019.
 """
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -95,20 +96,26 @@ PRESETS = {
 
 
 def run(
-    spec: Spec, out: Path, *, workers: int = 1, report: Callable[[Progress], None] = lambda progress: None
+    spec: Spec,
+    out: Path,
+    *,
+    workers: int = 1,
+    executor: Executor | None = None,
+    report: Callable[[Progress], None] = lambda progress: None,
 ) -> list[Row]:
     """Measure what the store in `out` does not hold yet, draw the figures there, and return every row.
 
     Rows have d, norm, bias, view, n, width, seed, data, relative_risk, stderr (0.0 when exact), bound and seconds;
     networks also `start` (of their output layer: "random" or "zero"), descent on the population also `steps` and
-    the minimal widths.
+    the minimal widths.  Cells are computed by `workers` threads, or on `executor`.
 
     **Raises** StorageError when `out` cannot be used, RuntimeError without float64.
     """
     if jnp.zeros(()).dtype != jnp.float64:
         raise RuntimeError("this experiment runs in float64: jax.config.update('jax_enable_x64', True) first")
     configuration = {"experiment": "separation", **asdict(spec)}
-    rows = run_cells(cells(spec), out / "separation.sqlite", configuration, workers=workers, report=report)
+    store = out / "separation.sqlite"
+    rows = run_cells(cells(spec), store, configuration, workers=workers, executor=executor, report=report)
     for name, content in plots.figures(rows, curves(spec)).items():
         write_whole(out / name, content)
     return rows
