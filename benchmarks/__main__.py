@@ -2,9 +2,10 @@
 
 import argparse
 import sys
+from dataclasses import fields, replace
 from pathlib import Path
 
-from benchmarks import kernels, regression
+from benchmarks import features, kernels, regression, theory
 from benchmarks.report import header, record, table
 from rfjax.progress import reporter
 from rfjax.storage import StorageError, open_folder
@@ -12,7 +13,9 @@ from rfjax.storage import StorageError, open_folder
 RESULTS = Path("results/benchmarks")
 SUITES = {
     "kernels": (kernels, "Gram matrices and their products: speed, memory, float32 error"),
+    "features": (features, "feature maps: speed, error of their kernel, regression on them"),
     "regression": (regression, "fits of a hundred points to a million: time, memory and error"),
+    "theory": (theory, "predictions beside simulations, and what a prediction costs"),
 }
 
 
@@ -25,7 +28,10 @@ def main(arguments: list[str] | None = None) -> None:
     suite = SUITES[asked.suite][0]
     name = asked.suite if asked.only is None else f"{asked.suite}-{asked.only}"  # a part never replaces the whole
     out = asked.out or RESULTS / f"{name}.json"
-    cases = suite.cases(suite.PRESETS[asked.preset], asked.only)
+    sizes = suite.PRESETS[asked.preset]
+    if asked.data is not None:
+        sizes = replace(sizes, data=asked.data)
+    cases = suite.cases(sizes, asked.only)
     about = {"suite": asked.suite, "preset": asked.preset, "only": asked.only, **header()}
     rows = []
     try:
@@ -53,6 +59,10 @@ def _parser() -> argparse.ArgumentParser:
         suite = suites.add_parser(name, help=line)
         suite.add_argument("--preset", choices=list(module.PRESETS), default="default")
         suite.add_argument("--only", choices=list(module.GROUPS), help="one group")
+        takes_data = any(field.name == "data" for field in fields(module.PRESETS["default"]))
+        suite.set_defaults(data=None)
+        if takes_data:
+            suite.add_argument("--data", type=Path, help="the folder of real data sets, NAME.npz")
         suite.add_argument("--out", type=Path, help=f"the JSON file ({RESULTS}/{name}.json, {name}-GROUP.json)")
     return parser
 

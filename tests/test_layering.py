@@ -16,9 +16,9 @@ import rfjax
 
 ROOT = pathlib.Path(rfjax.__file__).parent
 FLOORS = (
-    "cli", "commands", "report", "experiments", "interop", "plots", "datasets", "theory", "citing", "saving", "training",
-    "risk", "dynamics", "regression", "views", "tangent", "features", "kernels", "networks", "tasks", "activations",
-    "numerics", "storage", "progress", "checks",
+    "cli", "commands", "report", "experiments", "interop", "plots", "datasets", "theory", "citing", "saving", "diagnostics",
+    "training", "risk", "dynamics", "regression", "views", "tangent", "features", "kernels", "networks", "tasks",
+    "activations", "numerics", "storage", "progress", "checks",
 )  # fmt: skip
 APPLICATION = ("cli", "commands", "report", "experiments", "interop", "plots", "datasets")  # where extras may be needed
 OPTIONAL = (
@@ -29,6 +29,7 @@ OPTIONAL = (
     "neural_tangents",
     "sklearn",
     "flax",
+    "orbax",
     "mpmath",
     "hypothesis",
     "pytest",

@@ -3,17 +3,15 @@
 from typing import Any
 
 from rfjax.commands.compare import Compare
+from rfjax.commands.experiment import commands as experiments
 from rfjax.commands.gram import Gram
 from rfjax.commands.report import Report
-from rfjax.commands.separation import Separation
 from rfjax.commands.version import Version
 
-COMMANDS: dict[str, Any] = {
-    "compare": Compare,
-    "gram": Gram,
-    "report": Report,
-    "separation": Separation,
-    "version": Version,
-}
 
-__all__ = ["COMMANDS", "Compare", "Gram", "Report", "Separation", "Version"]
+def commands(asked: str | None) -> dict[str, Any]:
+    """All subcommands by name, those of experiments in full only where `asked` names them."""
+    return {"compare": Compare, "gram": Gram, **experiments(asked), "report": Report, "version": Version}
+
+
+__all__ = ["Compare", "Gram", "Report", "Version", "commands"]

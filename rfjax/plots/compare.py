@@ -1,12 +1,12 @@
 """The figure of a comparison: a dot a contender, the best on top."""
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+
+from rfjax.plots.rendering import rendered
 
 Row = dict[str, Any]
 Standing = Any  # of rfjax.experiments.paired
@@ -20,15 +20,7 @@ def figures(
     found: Sequence[Standing], rows: Sequence[Row], labels: Mapping[str, str], verdict: str
 ) -> dict[str, bytes]:
     """File names and contents: compare.png and compare.svg."""
-    with matplotlib.rc_context({"font.size": 10, "svg.fonttype": "none", "svg.hashsalt": "rfjax"}):
-        figure = draw(found, rows, labels, verdict)
-        return {f"compare.{kind}": _render(figure, kind) for kind in ("png", "svg")}
-
-
-def _render(figure: Figure, kind: str) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
-    return buffer.getvalue()
+    return rendered(lambda: {"compare": draw(found, rows, labels, verdict)})
 
 
 def draw(found: Sequence[Standing], rows: Sequence[Row], labels: Mapping[str, str], verdict: str) -> Figure:

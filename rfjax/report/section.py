@@ -38,8 +38,8 @@ class Section(NamedTuple):
 def section(path: Path) -> Section:
     """The section of a store: its last complete run, or what is finished of an interrupted one.
 
-    The experiment's module in rfjax.experiments gives the claim (its docstring) and, where it has such functions,
-    `headline(rows)`, a sentence, and `summary(rows)`, a table.
+    The experiment's module in rfjax.experiments gives the claim (its docstring), the tables and how to read them (its
+    EXPERIMENT) or, where it has such functions, `headline(rows)`, a sentence, and `summary(rows)`, a table.
 
     **Raises** StorageError for a file that is no store, or one without any run.
     """
@@ -60,12 +60,18 @@ def section(path: Path) -> Section:
     module = _module(experiment)
     claim, _, reading = (inspect.getdoc(module) or "").partition("\n\n") if module else ("", "", "")
     rows = [row for some in named.values() for row in some]
-    headline, summary = (getattr(module, name, None) for name in ("headline", "summary"))
+    known, headline, summary = (getattr(module, name, None) for name in ("EXPERIMENT", "headline", "summary"))
+    told = known.tables(rows) if known and run.cells else ()
+    reading = known.reading if known else reading
     return Section(
         experiment, str(path), claim, reading,
         findings=headline(rows) if headline and run.cells else "",
         figures={file.stem: file.read_text() for file in sorted(path.parent.glob("*.svg"))},
-        tables={**({"summary": summary(rows)} if summary and run.cells else {}), **named},
+        tables={
+            **({"summary": summary(rows)} if summary and run.cells else {}),
+            **{table.title: [dict(zip(table.columns, line, strict=True)) for line in table.rows if line] for table in told},
+            **named,
+        },
         configuration=configuration,
         versions=run.configuration.get("versions", {}), device=run.configuration.get("device", {}),
         measured=time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started)),
