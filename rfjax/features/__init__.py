@@ -3,6 +3,7 @@
 from rfjax.features.base import FeatureKernel, FeatureMap
 from rfjax.features.laws import Constant, Law, Normal, Uniform, Zero
 from rfjax.features.neurons import NetworkFeatures, Neurons, network_neurons, random_neurons
+from rfjax.features.nystrom import Nystrom, nystrom
 
 __all__ = [
     "Constant",
@@ -12,8 +13,10 @@ __all__ = [
     "NetworkFeatures",
     "Neurons",
     "Normal",
+    "Nystrom",
     "Uniform",
     "Zero",
     "network_neurons",
+    "nystrom",
     "random_neurons",
 ]
