@@ -1,6 +1,7 @@
 """Feature maps: `phi(X)` is [n, p], `phi.kernel` the kernel φ(x)·φ(y)."""
 
 from rfjax.features.base import FeatureKernel, FeatureMap
+from rfjax.features.fourier import Fourier, fourier
 from rfjax.features.laws import Constant, Law, Normal, Uniform, Zero
 from rfjax.features.neurons import NetworkFeatures, Neurons, network_neurons, random_neurons
 from rfjax.features.nystrom import Nystrom, nystrom
@@ -9,6 +10,7 @@ __all__ = [
     "Constant",
     "FeatureKernel",
     "FeatureMap",
+    "Fourier",
     "Law",
     "NetworkFeatures",
     "Neurons",
@@ -16,6 +18,7 @@ __all__ = [
     "Nystrom",
     "Uniform",
     "Zero",
+    "fourier",
     "network_neurons",
     "nystrom",
     "random_neurons",
