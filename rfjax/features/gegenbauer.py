@@ -25,9 +25,9 @@ from rfjax.numerics import gram, norm, safe_divide, safe_sqrt
 
 _DEGREE = 64  # of the last harmonics; the energy of those beyond is theirs
 _NODES = 10  # norms between which h_m is interpolated
-_EXACT = 8  # the last degree that may be expanded in full
+_EXACT = 6  # the last degree that may be expanded in full
 _LEFT_OUT = 1e-6  # of the kernel's diagonal, by leaving out columns of h_m
-_UNROLL = 8
+_UNROLL = 4
 
 
 class Gegenbauer(FeatureMap):

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rfjax import checks
+from rfjax.features.draws import chi, haar
 
 
 class Law(eqx.Module):
@@ -58,8 +59,17 @@ class Uniform(Law):
 WEIGHTS = ("sphere", "gaussian")
 
 
-def draw_weights(law: str, key: PRNGKeyArray, count: int, dimension: int) -> Float[Array, "count dimension"]:
-    """`count` weight vectors: uniform on the unit sphere, or N(0, I/d), whose squared length is 1 on average."""
+def draw_weights(
+    law: str, key: PRNGKeyArray, count: int, dimension: int, *, orthogonal: bool = False
+) -> Float[Array, "count dimension"]:
+    """`count` weight vectors: uniform on the unit sphere, or N(0, I/d), whose squared length is 1 on average.
+
+    `orthogonal`: at right angles in blocks of d, each vector of the same law as without.
+    """
+    if orthogonal:
+        direction, length = jax.random.split(key)
+        rows = haar(direction, -(-count // dimension), dimension).reshape(-1, dimension)[:count]
+        return rows if law == "sphere" else rows * (chi(length, count, dimension) / dimension**0.5)[:, None]
     weights = jax.random.normal(key, (count, dimension))
     if law == "sphere":
         return weights / jnp.linalg.norm(weights, axis=1, keepdims=True)

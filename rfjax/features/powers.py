@@ -26,16 +26,16 @@ _DUAL = 256  # Hermite coefficients of an activation, before its even and its od
 Values = Complex[np.ndarray, "s s c"]
 
 
-class NotRadial(TypeError):
+class NoSeriesError(TypeError):
     """The kernel is not known as a power series in the cosine."""
 
 
 def power_series(kernel: Kernel, norms: Float[np.ndarray, " s"], d: int) -> Float[np.ndarray, "k s s"]:
     """A with k(x, y) = Σ_k A_k[i, j]·c^k for ‖x‖ = norms[i], ‖y‖ = norms[j] and cosine c.
 
-    **Raises** NotRadial for kernels and layers that have none.
+    **Raises** NoSeriesError for kernels and layers that have none.
     """
-    circle = np.exp(2j * np.pi * np.arange(TERMS // 2 + 1) / TERMS)
+    circle = np.exp(-2j * np.pi * np.arange(TERMS // 2 + 1) / TERMS)
     return np.moveaxis(np.fft.irfft(_values(kernel, norms, d, circle), TERMS), -1, 0)
 
 
@@ -63,7 +63,7 @@ def _values(kernel: Kernel, norms: Float[np.ndarray, " s"], d: int, c: Complex[n
         case Normalised(kernel=inner):
             root = np.sqrt(np.diagonal(_values(inner, norms, d, np.ones(1, complex))[..., 0]).real)
             return go(inner) / np.multiply.outer(root, root)[..., None]
-    raise NotRadial(f"{type(kernel).__name__} is not known as a function of norms and angle")
+    raise NoSeriesError(f"{type(kernel).__name__} is not known as a function of norms and angle")
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def _propagate(layer: Layer, state: _State) -> _State:
             total = state.own + _known(eps)
             root = np.sqrt(np.multiply.outer(total, total))[..., None]
             return replace(state, q=state.q / root, own=state.own / total, ntk=state.ntk / root)
-    raise NotRadial(f"a network with {type(layer).__name__} is not known as a function of norms and angle")
+    raise NoSeriesError(f"a network with {type(layer).__name__} is not known as a function of norms and angle")
 
 
 def _dual(function: Nonlinearity, q: Values, own: Float[np.ndarray, " s"]) -> Values:
@@ -148,5 +148,7 @@ def _at(dual: Any, own: Float[np.ndarray, " s"], sign: int) -> Float[np.ndarray,
 
 def _known(value: Any) -> float:
     if checks.is_traced(value):
-        raise TypeError("the hyperparameters of the kernel must be known numbers, not tracers: make features outside jit")
+        raise TypeError(
+            "the hyperparameters of the kernel must be known numbers, not tracers: make features outside jit"
+        )
     return float(value)

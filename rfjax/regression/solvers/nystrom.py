@@ -35,8 +35,9 @@ class Nystrom(Solver):
     With all points as centres this is kernel ridge regression; with m centres it costs n·m kernel entries a step.
     `centres` is their number (default 5√n) or the points themselves [m, d]; `choice` draws them uniformly ("uniform"),
     by randomly pivoted Cholesky ("rpcholesky"), by approximate ridge leverage scores ("leverage") or as the means of
-    clusters ("kmeans"), the latter three among 20,000 rows.  X may be a NumPy array or a memory map on disk, float32 for half the reading.  It stops at a
-    relative residual of `tolerance` of the whitened equations above (1e-8; in float32 1e-4).
+    clusters ("kmeans"), the latter three among 20,000 rows.  X may be a NumPy array or a memory map on disk, float32
+    for half the reading.  It stops at a relative residual of `tolerance` of the whitened equations above (1e-8; in
+    float32 1e-4).
 
     Eager only: under `jax.jit` nothing could be streamed.  `key`, `progress` and `checkpoint` as in ConjugateGradients,
     but that here the key draws the centres and so the answer; it is required unless the centres are given.
