@@ -110,7 +110,7 @@ def _sum(kernel: Sum, features: int, key: PRNGKeyArray, d: int, X: Any) -> Featu
     points = np.full((1, d), 1.0) if X is None else X
     sizes = [float(term.diag(jax.numpy.asarray(points, float)).mean()) for term in (kernel.left, kernel.right)]
     first = min(max(1, round(features * sizes[0] / max(sum(sizes), 1e-300))), features - 1)
-    if features % 2 == 0 and first % 2 and 1 < first:
+    if features % 2 == 0 and first % 2 and first > 1:
         first -= 1  # Fourier features come in pairs
     keys = jax.random.split(key)
     terms = zip((kernel.left, kernel.right), (first, features - first), keys, strict=True)

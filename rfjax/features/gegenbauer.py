@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from rfjax import checks
 from rfjax.features.base import FeatureMap
@@ -24,25 +24,26 @@ from rfjax.kernels.base import as_operand
 from rfjax.numerics import gram, norm, safe_divide, safe_sqrt
 
 _DEGREE = 64  # of the last harmonics; the energy of those beyond is theirs
-_NODES = 10  # norms between which h_m is interpolated
+_NODES = 16  # norms between which h_m is interpolated
 _EXACT = 6  # the last degree that may be expanded in full
-_LEFT_OUT = 1e-6  # of the kernel's diagonal, by leaving out columns of h_m
+_LEFT_OUT = 1e-5  # of the kernel's diagonal, by leaving out columns of h_m
+_RARE = 0.01  # of the neurons are for a column of h_m, at least, however small at norm √d
 _UNROLL = 4
 
 
 class Gegenbauer(FeatureMap):
-    """φ(x) = [h_mt(x)·Y_m(u)/√N(d, m) for (m, t) in `exact`, then one random neuron a direction w,
+    """φ(x) = [h_mt(x)·Y_m(u)/√N(d, m) for (m, t) in `exact`, then one random neuron a direction w_i,
 
-        (1/√r)·Σ_t ε_wt Σ_m (−1)^⌊m/2⌋ h_mt(x) p_m(⟨w, u⟩)   over all other (m, t)],
+        weight_i·Σ_m (−1)^⌊m/2⌋ h_mt(x) p_m(⟨w_i, u⟩)   over the m that are not, at t = component_i],
 
-    with h_m(x) = √k(x, x)·(a polynomial in ‖x‖/(‖x‖ + √d)) of several components t, and signs ε.  Prefer
-    `rf.features.gegenbauer`.
+    with h_m(x) = √k(x, x)·(polynomials in ‖x‖/(‖x‖ + √d)), one for every component t.  Prefer `rf.features.gegenbauer`.
     """
 
     approximates: Kernel
     radial: Float[Array, "m t s"]
     directions: Directions | None
-    signs: Float[Array, "r t"] | None
+    component: Int[Array, " r"]
+    weight: Float[Array, " r"]
     exact: tuple[tuple[int, int], ...] = eqx.field(static=True)
     columns: int = eqx.field(static=True)
 
@@ -55,14 +56,10 @@ class Gegenbauer(FeatureMap):
         U = safe_divide(X, size[:, None])
         parts = self._expanded(U, h)
         if self.directions is not None:
-            W, signs = self.directions.ready().astype(X.dtype), self.signs
-            left = np.ones(h.shape[1:])
-            for m, t in self.exact:
-                left[m, t] = 0
-            mixed = h * jnp.asarray(left * _turns(len(left))[:, None], X.dtype)
-            rows = jnp.concatenate([U, mixed.reshape(len(X), -1)], axis=1)
-            assert signs is not None
-            parts.append(by_rows(_neurons, (W, signs.astype(X.dtype)), rows))
+            random = _turns(len(self.radial))[:, None] * _random(self.exact, h.shape[1:])
+            mixed = (h * jnp.asarray(random, X.dtype)).reshape(len(X), -1)
+            frozen = self.directions.ready().astype(X.dtype), self.component, self.weight.astype(X.dtype)
+            parts.append(by_rows(_neurons, frozen, jnp.concatenate([U, mixed], axis=1)))
         return jnp.concatenate(parts, axis=1)
 
     def _expanded(self, U: Float[Array, "n d"], h: Float[Array, "n m t"]) -> list[Float[Array, "n N"]]:
@@ -80,23 +77,23 @@ class Gegenbauer(FeatureMap):
         return None
 
 
-def _neurons(frozen: tuple[Array, Array], rows: Float[Array, "n d+mt"]) -> Float[Array, "n r"]:
-    """Σ_t ε_wt Σ_m h_mt p_m(⟨w, u⟩)/√r by the recursion of p_m."""
-    W, signs = frozen
+def _neurons(frozen: tuple[Array, Array, Array], rows: Float[Array, "n d+mt"]) -> Float[Array, "n r"]:
+    """weight_i·Σ_m h_mt p_m(⟨w_i, u⟩) by the recursion of p_m; a row is u, and after it h of every m and t."""
+    W, component, weight = frozen
     d = W.shape[1]
     x = gram(rows[:, :d], W)
-    h = jnp.moveaxis(rows[:, d:].reshape(len(rows), -1, signs.shape[1]), 1, 0)
-    a = steps(d, len(h))
+    h = jnp.moveaxis(rows[:, d:].reshape(len(rows), _DEGREE + 1, -1), 1, 0)
+    a = steps(d, _DEGREE + 1)
     ratios = jnp.asarray(np.stack([1 / a, np.concatenate([[0.0], a[:-1]]) / a], axis=1), x.dtype)
 
     def add(carry: tuple[Array, Array, Array], now: tuple[Array, Array]) -> tuple[tuple[Array, Array, Array], None]:
         total, before, p = carry
         own, (up, down) = now
-        weight = sum(own[:, t, None] * signs[:, t] for t in range(signs.shape[1]))
-        return (total + weight * p, p, up * x * p - down * before), None
+        own = own if own.shape[1] == 1 else own[:, component]
+        return (total + own * p, p, up * x * p - down * before), None
 
     start = (jnp.zeros_like(x), jnp.zeros_like(x), jnp.ones_like(x))
-    return lax.scan(add, start, (h, ratios), unroll=_UNROLL)[0][0] / W.shape[0] ** 0.5
+    return weight * lax.scan(add, start, (h, ratios), unroll=_UNROLL)[0][0]
 
 
 def gegenbauer(
@@ -125,7 +122,7 @@ def gegenbauer(
 
     Unbiased but for three remainders: degrees beyond 64 count as degree 63 or 64, powers of the cosine beyond 512 as
     lower ones (for ReLU NTKs together below 2% of k(x, x), at cosines beyond 0.95 only), and where k is no power
-    of the norms, the interpolation in ‖x‖ (1e-4 for smooth activations, 1e-3 for ReLU with biases).
+    of the norms, the interpolation in ‖x‖ (1e-4 at points of different directions, up to 4e-3 at coincident ones).
 
     Han, Zandieh & Avron 2022, *Random Gegenbauer features*; Simon, Anand & DeWeese 2022, *Reverse engineering the neural
     tangent kernel*; Zandieh et al. 2021, *Scaling neural tangent kernels via sketching and random features*.
@@ -135,15 +132,35 @@ def gegenbauer(
     kernel, d = as_operand(kernel), checks.count("in_dim", in_dim)
     features = checks.count("features", features)
     checks.choice("draw", draw, ("orthogonal", "iid"))
-    direction_key, sign_key = jax.random.split(checks.prng_key("key", key))
+    direction_key, component_key = jax.random.split(checks.prng_key("key", key))
     radial, energies = _radial(kernel, d)
     chosen = _expanded_degrees(energies, d, features) if exact else ()
-    N = counts(d, _DEGREE)
-    left = features - int(sum(N[m] for m, _ in chosen))
-    done = energies.sum() - sum(energies[m, t] for m, t in chosen) <= _LEFT_OUT * energies.sum()
-    directions = None if done else Directions.of(direction_key, left, d, draw, stored=stored)
-    signs = None if done else jax.random.rademacher(sign_key, (left, radial.shape[1]), float)
-    return Gegenbauer(kernel, jnp.asarray(radial, float), directions, signs, chosen, d)
+    rest = (energies * _random(chosen, energies.shape)).sum(axis=0)
+    done = rest.sum() <= _LEFT_OUT * energies.sum()
+    left = 0 if done else features - int(sum(counts(d, _DEGREE)[m] for m, _ in chosen))
+    law = np.maximum(rest, _RARE * rest.sum() / len(rest)) if left else np.ones(len(rest))
+    component, weight = _components(component_key, law / law.sum(), left)
+    directions = Directions.of(direction_key, left, d, draw, stored=stored) if left else None
+    return Gegenbauer(kernel, jnp.asarray(radial, float), directions, component, weight, chosen, d)
+
+
+def _components(
+    key: PRNGKeyArray, law: Float[np.ndarray, " t"], count: int
+) -> tuple[Int[Array, " r"], Float[Array, " r"]]:
+    """Components t of `count` neurons, as nearly in proportion to `law` as can be, in random order; and 1/√(count·law)."""
+    shift, order = jax.random.split(key)
+    places = (jnp.arange(count, dtype=float) + jax.random.uniform(shift, ())) / max(count, 1)
+    component = jnp.searchsorted(jnp.asarray(np.cumsum(law)[:-1], float), places, side="right")
+    component = jax.random.permutation(order, component)
+    return component, jnp.asarray(1 / np.sqrt(max(count, 1) * law), float)[component]
+
+
+def _random(exact: tuple[tuple[int, int], ...], shape: tuple[int, ...]) -> Float[np.ndarray, "m t"]:
+    """1 where (m, t) is left to random neurons, and 0 where it is expanded."""
+    mask = np.ones(shape)
+    for m, t in exact:
+        mask[m, t] = 0
+    return mask
 
 
 def _radial(kernel: Kernel, d: int) -> tuple[Float[np.ndarray, "m t s"], Float[np.ndarray, "m t"]]:

@@ -105,7 +105,7 @@ def _raised(
     raised: list[list[Array]] = [[] for _ in blocks]
     for k, block in enumerate(blocks):
         log_mean = math.lgamma((d - 1) / 2 + k) + math.lgamma(d / 2) - math.lgamma((d - 1) / 2) - math.lgamma(d / 2 + k)
-        a = steps(d + 2 * k, degree - k)
+        a = steps(d + 2 * k, degree - k).tolist()
         before, now = jnp.zeros_like(x), jnp.full_like(x, math.exp(-log_mean / 2))
         for m in range(k, degree + 1):
             raised[m].append(now[:, None] * block)
