@@ -44,7 +44,7 @@ class Sizes:
 
 PRESETS = {
     "smoke": Sizes(data=("kin40k",), rows=60, test=20, depths=(2,), columns=(16,)),
-    "small": Sizes(rows=4000, test=1000, columns=(128, 256, 512, 1024, 2048), seeds=2),
+    "small": Sizes(rows=4000, test=1000, columns=(128, 512, 2048)),
     "default": Sizes(),
 }
 

@@ -30,9 +30,9 @@ def by_degree(powers: Float[np.ndarray, "k s t"], d: int, degree: int) -> Float[
     c·P_m = ((m+d−2)P_{m+1} + m·P_{m−1})/(2m+d−2): c^k spreads over degrees like a walk that started at 0.  What is
     beyond `degree` goes to the last two degrees, by parity, so that the sums at c = ±1 stay.
     """
-    m = np.arange(len(powers))
-    total = np.maximum(2 * m + d - 2, 1)
-    up = np.where(m == 0, 1.0, (m + d - 2) / total)
+    degrees = np.arange(len(powers))
+    total = np.maximum(2 * degrees + d - 2, 1)
+    up = np.where(degrees == 0, 1.0, (degrees + d - 2) / total)
     law, laws = np.eye(1, len(powers))[0], []
     for _ in powers:
         laws.append(law)

@@ -21,11 +21,12 @@ KEYS = jax.random.split(KEY, 3000)
     [
         (rf.polynomial(2, 0.5, 1.0), lambda k, key: tensor_sketch(k, 3, 16, key=key)),
         (rf.polynomial(2, 0.5, 1.0), lambda k, key: maclaurin(k, 3, 16, key=key)),
-        (rf.exponential(0.5), lambda k, key: maclaurin(k, 3, 16, key=key)),
         (rf.exponential(0.5), lambda k, key: positive(k, 3, 16, key=key)),
-        (rf.exponential(0.5), lambda k, key: positive(k, 3, 16, key=key, orthogonal=False)),
         (rf.arc_cosine(2), lambda k, key: arc_cosine_neurons(2, 3, 16, key=key)),
-        (rf.angular(), lambda k, key: arc_cosine_neurons(0, 3, 16, key=key, orthogonal=False)),
+        pytest.param(rf.exponential(0.5), lambda k, key: maclaurin(k, 3, 16, key=key), marks=pytest.mark.slow),
+        pytest.param(
+            rf.exponential(0.5), lambda k, key: positive(k, 3, 16, key=key, orthogonal=False), marks=pytest.mark.slow
+        ),
     ],
 )
 def test_the_mean_is_the_kernel(monte_carlo, kernel, make):
@@ -42,13 +43,13 @@ def test_the_mean_is_the_kernel(monte_carlo, kernel, make):
 
 
 def test_positive_features_are_positive_and_vary_as_stated():
-    kernel = rf.exponential(0.5)
-    F = jax.vmap(lambda key: positive(kernel, 3, 2, key=key, orthogonal=False)._features(X))(KEYS)
+    kernel, short = rf.exponential(0.5), X / 3  # where the law has few outliers
+    F = jax.vmap(lambda key: positive(kernel, 3, 2, key=key, orthogonal=False)._features(short))(KEYS)
     assert F.min() > 0
     entries = np.asarray(jnp.einsum("snp,smp->snm", F, F))
-    x, K = np.asarray(X), np.asarray(kernel(X))
+    x, K = np.asarray(short), np.asarray(kernel(short))
     stated = K**2 * (np.cosh(0.5 * ((x[:, None] + x) ** 2).sum(-1)) - 1)
-    np.testing.assert_allclose(entries.var(axis=0), stated, rtol=0.6)
+    np.testing.assert_allclose(entries.var(axis=0), stated, rtol=0.4)
 
 
 def test_a_count_sketch_is_its_matrix():
@@ -79,16 +80,19 @@ def test_orthogonal_neurons_err_less():
     assert one.mean() + 3 * one.std() / 1000**0.5 < other.mean()
 
 
-def test_dtype_follows_the_input():
-    kernels = rf.polynomial(3), rf.exponential(0.5)
-    for phi in (
-        tensor_sketch(kernels[0], 3, 8, key=KEY),
-        maclaurin(kernels[1], 3, 8, key=KEY),
-        positive(kernels[1], 3, 8, key=KEY),
-    ):
-        single = phi(X.astype(jnp.float32))
-        assert single.dtype == jnp.float32
-        np.testing.assert_allclose(single, phi(X), rtol=0, atol=1e-4)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: tensor_sketch(rf.polynomial(3), 3, 8, key=KEY),
+        pytest.param(lambda: maclaurin(rf.exponential(0.5), 3, 8, key=KEY), marks=pytest.mark.slow),
+        pytest.param(lambda: positive(rf.exponential(0.5), 3, 8, key=KEY), marks=pytest.mark.slow),
+    ],
+)
+def test_dtype_follows_the_input(make):
+    phi = make()
+    single = phi(X.astype(jnp.float32))
+    assert single.dtype == jnp.float32
+    np.testing.assert_allclose(single, phi(X), rtol=0, atol=1e-4)
 
 
 def test_the_exponential_kernel():
