@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import kernels, ntk_features, regression
+from benchmarks import features, kernels, ntk_features, regression
 from benchmarks.report import header, record, table
 from rfjax.progress import reporter
 from rfjax.storage import StorageError, open_folder
@@ -12,6 +12,7 @@ from rfjax.storage import StorageError, open_folder
 RESULTS = Path("results/benchmarks")
 SUITES = {
     "kernels": (kernels, "Gram matrices and their products: speed, memory, float32 error"),
+    "features": (features, "feature maps: speed, error of their kernel, regression on them"),
     "ntk_features": (ntk_features, "features of neural tangent kernels beside exact regression with them"),
     "regression": (regression, "fits of a hundred points to a million: time, memory and error"),
 }

@@ -8,6 +8,7 @@ hermite         the nodes of Gauss–Hermite quadrature in every column: Dao et 
                 kernel features*
 """
 
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -24,28 +25,26 @@ from rfjax.features.spectra import Mixing
 _FEWEST_NODES = 4  # in a column: below, the rule's kernel is no Gaussian even within a length scale
 
 
+@partial(jax.jit, static_argnames=("count", "columns"))
 def iid(key: PRNGKeyArray, count: int, columns: int, mixing: Mixing) -> Float[Array, "count d"]:
     """Independent rows √τ·z."""
     direction, width = jax.random.split(key)
     return _widened(jax.random.normal(direction, (count, columns)), mixing.draw(width, count))
 
 
+@partial(jax.jit, static_argnames=("count", "columns"))
 def orthogonal(key: PRNGKeyArray, count: int, columns: int, mixing: Mixing) -> Float[Array, "count d"]:
     """Rows of uniform random orthogonal matrices [d, d], the last of them cut, times lengths √τ·χ_d."""
     direction, length, width = jax.random.split(key, 3)
     rows = haar(direction, -(-count // columns), columns).reshape(-1, columns)[:count]
-    return _widened(rows * chi(length, count, columns)[:, None], mixing.draw(width, count))
+    lengths = jnp.linalg.norm(jax.random.normal(length, (count, columns)), axis=1, keepdims=True)
+    return _widened(rows * lengths, mixing.draw(width, count))
 
 
 def haar(key: PRNGKeyArray, blocks: int, size: int) -> Float[Array, "blocks size size"]:
     """Uniform random orthogonal matrices: the QR factor of a Gaussian one, the signs of R's diagonal given to Q."""
     Q, R = jnp.linalg.qr(jax.random.normal(key, (blocks, size, size)))
     return Q * jnp.where(jnp.diagonal(R, axis1=1, axis2=2) < 0, -1, 1)[:, None, :]
-
-
-def chi(key: PRNGKeyArray, count: int, degrees: int) -> Float[Array, " count"]:
-    """Lengths of `count` standard normal vectors."""
-    return jnp.sqrt(2 * jax.random.gamma(key, degrees / 2, (count,)))
 
 
 def sequence(
@@ -70,26 +69,25 @@ def sequence(
     return jnp.asarray(W, float), jnp.asarray(u[:, -1], float) if phase else None
 
 
-def hermite(count: int, columns: int) -> tuple[Float[Array, "r d"], Float[Array, " r"]]:
-    """Nodes [r, d], r <= count, and weights of a Gaussian mean: the largest grid that fits, of each ± pair one node.
+def hermite(features: int, columns: int) -> tuple[Float[np.ndarray, "r d"], Float[np.ndarray, " r"]]:
+    """Nodes [r, d] and weights of a Gaussian mean, of each ± pair one: the largest grid of at most `features` nodes.
 
     The middle of an odd grid, whose sine is 0, comes last.  **Raises** ValueError below four nodes a column.
     """
     nodes = 1
-    while ((nodes + 1) ** columns + 1) // 2 <= count:
+    while (nodes + 1) ** columns <= features:
         nodes += 1
     if nodes < _FEWEST_NODES:
-        least = _FEWEST_NODES**columns
         raise ValueError(
-            f"draw='hermite' is for few columns: {columns} need features >= {least}, got {2 * count}; take 'sobol' or "
-            "'orthogonal'"
+            f"draw='hermite' is for few columns: {columns} need features >= {_FEWEST_NODES**columns}, got {features}; "
+            "take 'sobol' or 'orthogonal'"
         )
     t, w = np.polynomial.hermite_e.hermegauss(nodes)
-    places = np.array(list(product(range(nodes), repeat=columns)))[: (nodes**columns + 1) // 2]  # the others: mirrored
+    places = np.array(list(product(range(nodes), repeat=columns)))[: (nodes**columns + 1) // 2]  # the rest mirrors them
     weights = 2 * np.prod(w[places] / w.sum(), axis=1)
     if nodes % 2:
         weights[-1] /= 2
-    return jnp.asarray(t[places], float), jnp.asarray(weights, float)
+    return t[places], weights
 
 
 def host_generator(key: PRNGKeyArray, draw: str) -> np.random.Generator:

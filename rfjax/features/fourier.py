@@ -1,7 +1,5 @@
 """Fourier features of stationary kernels: k(x, y) = k(0)·E cos⟨w, (x − y)/ℓ⟩, the mean replaced by a sum."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -15,7 +13,7 @@ from rfjax.features.leverage import leverage
 from rfjax.features.rows import by_rows
 from rfjax.features.spectra import columns_of, spectrum
 from rfjax.kernels import Kernel
-from rfjax.numerics import cosine
+from rfjax.numerics import cosine, safe_sqrt
 
 DRAWS = ("iid", "orthogonal", "structured", "sobol", "halton", "leverage", "hermite")
 FORMS = ("sincos", "phase")
@@ -50,17 +48,16 @@ class Fourier(FeatureMap):
         return None
 
 
-def _waves(phi: Fourier, X: Float[Array, "n d"]) -> Float[Array, "n p"]:
-    """The features of rows that are in length scales."""
+def _waves(phi: Fourier, X: Float[Array, "n d"]) -> tuple[Float[Array, "n r"], ...]:
+    """The features of rows that are in length scales: cosines, and in the sin-cos form sines beside them."""
     height = jnp.asarray(spectrum(phi.approximates).height, X.dtype)
     share = jnp.asarray(1 / phi.frequencies.count if phi.share is None else phi.share, X.dtype)
     angles = phi.frequencies.project(X)
     if phi.phases is not None:
-        return jnp.sqrt(2 * height * share) * cosine(angles + phi.phases.astype(X.dtype), 0)
-    # sin z = cos(z − π/2): one function, so that both halves are written in one pass.
-    halves = jnp.sqrt(height * share) * cosine(angles[:, None, :], jnp.asarray([[0.0], [0.5]], X.dtype))
-    features = halves.reshape(X.shape[0], -1)
-    return features[:, :-1] if phi.constant else features  # the last sine is that of w = 0
+        return (safe_sqrt(2 * height * share) * cosine(angles + phi.phases.astype(X.dtype)),)
+    size = safe_sqrt(height * share)
+    waves = size * cosine(angles), size * cosine(angles, 0.5)
+    return (waves[0], waves[1][:, :-1]) if phi.constant else waves  # the last sine is that of w = 0
 
 
 def fourier(
@@ -137,6 +134,7 @@ def _quadrature(kernel: Kernel, in_dim: int, columns: int, features: int, phased
         raise ValueError("draw='hermite' is for rbf: the laws of other kernels have tails that no such rule sees")
     if phased or not stored:
         raise ValueError("draw='hermite' has the sin-cos form alone, and its nodes are stored")
-    W, share = draws.hermite((features + 1) // 2, columns)
-    constant = bool((W[-1] == 0).all())
-    return Fourier(kernel, Dense(W), None, share, in_dim, constant)
+    W, share = draws.hermite(features, columns)
+    return Fourier(
+        kernel, Dense(jnp.asarray(W, float)), None, jnp.asarray(share, float), in_dim, constant=not W[-1].any()
+    )

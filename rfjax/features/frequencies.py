@@ -1,6 +1,7 @@
 """Frequencies W [r, d] of a feature map, and the one thing done with them: X Wᵀ, by a fast transform where there is one."""
 
 import abc
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -110,12 +111,13 @@ def drawn(draw: str, key: PRNGKeyArray, count: int, columns: int, mixing: Mixing
     return _structured(key, count, columns, mixing)
 
 
+@partial(jax.jit, static_argnames=("count", "columns"))
 def _structured(key: PRNGKeyArray, count: int, columns: int, mixing: Mixing) -> Structured:
     """The last block is cut where `count` is no multiple of m."""
     rotation, shared, sign, length, width = jax.random.split(key, 5)
     m = 1 << (columns - 1).bit_length()
     signs = jax.random.rademacher(sign, (-(-count // m), m), float)
-    lengths, widths = draws.chi(length, count, m), mixing.draw(width, count)
+    lengths, widths = jnp.sqrt(2 * jax.random.gamma(length, m / 2, (count,))), mixing.draw(width, count)  # of χ_m
     lengths = lengths if widths is None else lengths * widths
     if columns <= _HAAR:
         return Structured(signs, lengths, draws.haar(rotation, 1, m)[0, :columns], None)

@@ -1,16 +1,19 @@
 """Frequencies drawn by their ridge leverage: those that a fit to given points uses."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rfjax.features import draws
 from rfjax.features.spectra import Mixing
-from rfjax.numerics import gram, matmul
+from rfjax.numerics import gram
 
 _POOL = 4  # candidates for each frequency that is kept
 
 
+@partial(jax.jit, static_argnames="count")
 def leverage(
     key: PRNGKeyArray, count: int, X: Float[Array, "n d"], ridge: Float[Array, ""] | float, mixing: Mixing
 ) -> tuple[Float[Array, "count d"], Float[Array, " count"]]:

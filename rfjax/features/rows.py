@@ -6,33 +6,43 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-_BLOCK = 2**21  # bytes of features a block
-_FEWEST = 2  # blocks below which there is nothing to gain
+_BLOCK = 2**23  # bytes of features a block
+_FEWEST = 64  # rows a block, for products to run at full speed
 
-Rows = Callable[[Any, Float[Array, "n d"]], Float[Array, "n p"]]
+Parts = Callable[[Any, Float[Array, "n d"]], tuple[Float[Array, "n c"], ...]]
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
-def by_rows(function: Rows, phi: Any, X: Float[Array, "n d"]) -> Float[Array, "n p"]:
-    """function(phi, X), whose row i depends on row i of X alone: on a CPU by blocks, each written to its place once."""
+def by_rows(function: Parts, phi: Any, X: Float[Array, "n d"]) -> Float[Array, "n p"]:
+    """The parts of function(phi, X) side by side, row i being that of row i of X alone.
+
+    On a CPU it goes by blocks of rows, and every part of a block is written to its place once.
+    """
     n, d = X.shape
-    width = jax.eval_shape(function, phi, X).shape[1]
-    size = max(16, _BLOCK // (width * X.dtype.itemsize))
-    if jax.default_backend() != "cpu" or n < _FEWEST * size:
-        return function(phi, X)
+    widths = [part.shape[1] for part in jax.eval_shape(function, phi, X)]
+    size = max(_FEWEST, _BLOCK // (sum(widths) * X.dtype.itemsize))
+    if jax.default_backend() != "cpu" or n <= size:
+        return _beside(function, phi, X)
 
     def write(i: Int[Array, ""], out: Float[Array, "n p"]) -> Float[Array, "n p"]:
         start = jnp.minimum(i * size, n - size)  # the last block overlaps the one before it
-        rows = lax.dynamic_slice(X, (start, 0), (size, d))
-        return lax.dynamic_update_slice(out, function(phi, rows), (start, 0))
+        parts = function(phi, lax.dynamic_slice(X, (start, 0), (size, d)))
+        for part, column in zip(parts, np.cumsum([0, *widths]), strict=False):
+            out = lax.dynamic_update_slice(out, part, (start, int(column)))
+        return out
 
-    return lax.fori_loop(0, -(-n // size), write, jnp.zeros((n, width), X.dtype))
+    return lax.fori_loop(0, -(-n // size), write, jnp.zeros((n, sum(widths)), X.dtype))
 
 
 @by_rows.defjvp
-def _by_rows_jvp(function: Rows, primals: Any, tangents: Any) -> tuple[Array, Array]:
+def _by_rows_jvp(function: Parts, primals: Any, tangents: Any) -> tuple[Array, Array]:
     # A loop that writes in place would keep every version of its result for the reverse pass.
-    return jax.jvp(function, primals, tangents)
+    return jax.jvp(partial(_beside, function), primals, tangents)
+
+
+def _beside(function: Parts, phi: Any, X: Float[Array, "n d"]) -> Float[Array, "n p"]:
+    return jnp.concatenate(function(phi, X), axis=1)
