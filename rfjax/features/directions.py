@@ -25,12 +25,13 @@ class Directions(eqx.Module):
             return cls(_drawn(key, count, columns, orthogonal), None, count, columns, orthogonal)
         return cls(None, key, count, columns, orthogonal)
 
-    def ready(self) -> Float[Array, "r d"]:
-        """The vectors."""
+    def ready(self) -> "Directions":
+        """The same with its `rows` at hand."""
         if self.rows is not None:
-            return self.rows
+            return self
         assert self.key is not None
-        return _drawn(self.key, self.count, self.columns, self.orthogonal)
+        rows = _drawn(self.key, self.count, self.columns, self.orthogonal)
+        return Directions(rows, None, self.count, self.columns, self.orthogonal)
 
 
 def _drawn(key: PRNGKeyArray, count: int, columns: int, orthogonal: bool) -> Float[Array, "r d"]:

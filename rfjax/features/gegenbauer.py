@@ -4,6 +4,7 @@ With u, v the directions of x and y, a kernel of norms and angle is k(x, y) = Σ
 E_w p_m(⟨w, u⟩)p_m(⟨w, v⟩) = P_m(⟨u, v⟩) makes it the kernel of random neurons w whatever the network it came from.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import equinox as eqx
@@ -48,25 +49,7 @@ class Gegenbauer(FeatureMap):
     columns: int = eqx.field(static=True)
 
     def _features(self, X: Float[Array, "n d"]) -> Float[Array, "n p"]:
-        size = norm(X)
-        height = safe_sqrt(self.approximates._evaluate(DiagonalPairs(X)))
-        place = size / (size + self.columns**0.5)
-        basis = _chebyshev(2 * place - 1, self.radial.shape[-1])
-        h = height[:, None, None] * jnp.einsum("mts,ns->nmt", self.radial.astype(X.dtype), basis, precision="highest")
-        U = safe_divide(X, size[:, None])
-        parts = self._expanded(U, h)
-        if self.directions is not None:
-            random = _turns(len(self.radial))[:, None] * _random(self.exact, h.shape[1:])
-            mixed = (h * jnp.asarray(random, X.dtype)).reshape(len(X), -1)
-            frozen = self.directions.ready().astype(X.dtype), self.component, self.weight.astype(X.dtype)
-            parts.append(by_rows(_neurons, frozen, jnp.concatenate([U, mixed], axis=1)))
-        return jnp.concatenate(parts, axis=1)
-
-    def _expanded(self, U: Float[Array, "n d"], h: Float[Array, "n m t"]) -> list[Float[Array, "n N"]]:
-        if not self.exact:
-            return []
-        Y = harmonics(U, max(m for m, _ in self.exact))
-        return [h[:, m, t, None] * Y[m] / Y[m].shape[1] ** 0.5 for m, t in self.exact]
+        return by_rows(_parts, replace(self, directions=self.directions and self.directions.ready()), X)
 
     @property
     def in_dim(self) -> int:
@@ -77,23 +60,38 @@ class Gegenbauer(FeatureMap):
         return None
 
 
-def _neurons(frozen: tuple[Array, Array, Array], rows: Float[Array, "n d+mt"]) -> Float[Array, "n r"]:
-    """weight_i·Σ_m h_mt p_m(⟨w_i, u⟩) by the recursion of p_m; a row is u, and after it h of every m and t."""
-    W, component, weight = frozen
-    d = W.shape[1]
-    x = gram(rows[:, :d], W)
-    h = jnp.moveaxis(rows[:, d:].reshape(len(rows), _DEGREE + 1, -1), 1, 0)
-    a = steps(d, _DEGREE + 1)
+def _parts(phi: Gegenbauer, X: Float[Array, "n d"]) -> tuple[Float[Array, "n c"], ...]:
+    """The expanded degrees one by one, and the neurons."""
+    size = norm(X)
+    height = safe_sqrt(phi.approximates._evaluate(DiagonalPairs(X)))
+    place = size / (size + phi.columns**0.5)
+    basis = _chebyshev(2 * place - 1, phi.radial.shape[-1])
+    h = jnp.einsum("mts,ns->mnt", phi.radial.astype(X.dtype), basis, precision="highest") * height[:, None]
+    U, parts = safe_divide(X, size[:, None]), []
+    if phi.exact:
+        Y = harmonics(U, max(m for m, _ in phi.exact))
+        parts = [h[m, :, t, None] * Y[m] / Y[m].shape[1] ** 0.5 for m, t in phi.exact]
+    if phi.directions is not None:
+        kept = _turns(len(phi.radial))[:, None] * _random(phi.exact, phi.radial.shape[:2])
+        parts.append(_neurons(phi, U, h * jnp.asarray(kept[:, None], X.dtype)))
+    return tuple(parts)
+
+
+def _neurons(phi: Gegenbauer, U: Float[Array, "n d"], h: Float[Array, "m n t"]) -> Float[Array, "n r"]:
+    """weight_i·Σ_m h_mt p_m(⟨w_i, u⟩) by the recursion of p_m."""
+    assert phi.directions is not None
+    assert phi.directions.rows is not None
+    x, a = gram(U, phi.directions.rows.astype(U.dtype)), steps(U.shape[1], _DEGREE + 1)
     ratios = jnp.asarray(np.stack([1 / a, np.concatenate([[0.0], a[:-1]]) / a], axis=1), x.dtype)
 
     def add(carry: tuple[Array, Array, Array], now: tuple[Array, Array]) -> tuple[tuple[Array, Array, Array], None]:
         total, before, p = carry
         own, (up, down) = now
-        own = own if own.shape[1] == 1 else own[:, component]
+        own = own if own.shape[1] == 1 else own[:, phi.component]
         return (total + own * p, p, up * x * p - down * before), None
 
     start = (jnp.zeros_like(x), jnp.zeros_like(x), jnp.ones_like(x))
-    return weight * lax.scan(add, start, (h, ratios), unroll=_UNROLL)[0][0]
+    return phi.weight.astype(x.dtype) * lax.scan(add, start, (h, ratios), unroll=_UNROLL)[0][0]
 
 
 def gegenbauer(
