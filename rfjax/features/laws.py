@@ -6,7 +6,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rfjax import checks
-from rfjax.features.draws import chi, haar
+from rfjax.features import draws
+from rfjax.features.spectra import Mixing
 
 
 class Law(eqx.Module):
@@ -67,9 +68,9 @@ def draw_weights(
     `orthogonal`: at right angles in blocks of d, each vector of the same law as without.
     """
     if orthogonal:
-        direction, length = jax.random.split(key)
-        rows = haar(direction, -(-count // dimension), dimension).reshape(-1, dimension)[:count]
-        return rows if law == "sphere" else rows * (chi(length, count, dimension) / dimension**0.5)[:, None]
+        if law == "gaussian":
+            return draws.orthogonal(key, count, dimension, Mixing()) / dimension**0.5
+        return draws.haar(key, -(-count // dimension), dimension).reshape(-1, dimension)[:count]
     weights = jax.random.normal(key, (count, dimension))
     if law == "sphere":
         return weights / jnp.linalg.norm(weights, axis=1, keepdims=True)
