@@ -44,7 +44,7 @@ class Sizes:
 
 PRESETS = {
     "smoke": Sizes(data=("kin40k",), rows=60, test=20, depths=(2,), columns=(16,)),
-    "small": Sizes(rows=4000, test=1000, columns=(128, 512, 2048)),
+    "small": Sizes(data=("kin40k",), rows=2000, test=500, depths=(2,), columns=(256, 1024)),
     "default": Sizes(),
 }
 

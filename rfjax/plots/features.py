@@ -20,13 +20,17 @@ class Curve(NamedTuple):
 def compare_maps(axes: Axes, curves: Mapping[str, Curve], *, ylabel: str, slope: bool = True) -> None:
     """Draw `curves`, by the names of their maps, on doubly logarithmic `axes`; with `slope` also the line 1/√p."""
     for i, (name, curve) in enumerate(curves.items()):
-        style = {
-            "color": COLOURS[i % len(COLOURS)],
-            "marker": MARKERS[i % len(MARKERS)],
-            "markersize": 5,
-            "label": name,
-        }
-        axes.errorbar(curve.columns, curve.error, yerr=curve.spread, linewidth=1.4, capsize=2, **style)
+        axes.errorbar(
+            curve.columns,
+            curve.error,
+            yerr=curve.spread,
+            label=name,
+            color=COLOURS[i % len(COLOURS)],
+            marker=MARKERS[i % len(MARKERS)],
+            markersize=5,
+            linewidth=1.4,
+            capsize=2,
+        )
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     if slope and curves:
