@@ -10,6 +10,7 @@ from website import api, crosslinks, gallery, links
 from website.names import ROOT
 
 DOCS = ROOT / "docs"
+GENERATED = {"api/*": api.pages, "gallery/*": gallery.pages}
 log = logging.getLogger("mkdocs.hooks.website")
 
 
@@ -20,9 +21,6 @@ def on_config(config: Any, **kwargs: Any) -> Any:
     rest = sorted(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md"))
     if unnamed := [page for page in rest if page not in named]:
         config.nav.append({"More": unnamed})
-    for section in config.nav:
-        if isinstance(section, dict) and "API" in section:
-            section["API"] = list(api.pages())
     return config
 
 
@@ -35,7 +33,10 @@ def present(nav: list) -> list:
             entry = {title: present(inner)}
             if not entry[title]:
                 continue
-        elif not entry.startswith("api/") and not (DOCS / entry).exists():
+        elif entry in GENERATED:
+            kept += GENERATED[entry]()
+            continue
+        elif not (DOCS / entry).exists():
             continue
         kept.append(entry)
     return kept

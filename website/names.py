@@ -50,7 +50,7 @@ class Name(NamedTuple):
             return ast.get_docstring(self.node)
         if self.node.lineno:
             above, beside = source(self.module).read_text().splitlines()[self.node.lineno - 2 : self.node.lineno]
-            for comment in (above.removeprefix("# ") if above.startswith("# ") else "", beside.partition("  # ")[2]):
+            for comment in (above.strip()[2:] if above.strip().startswith("# ") else "", beside.partition("  # ")[2]):
                 if comment:
                     return comment
         text = ast.get_docstring(tree(self.room)) or ""

@@ -22,7 +22,7 @@ COLUMNS = ("d", "norm", "bias", "view", "n", "width", "seed", "data", "relative_
 class Separation:
     """What each view of a network can learn of one ReLU neuron, beside the bound that holds for any fixed features.
 
-    The target is [<w,x> + b]_+ with Gaussian x.  Writes separation.sqlite, separation.png/.svg and widths.png/.svg.
+    The target is [⟨w, x⟩ + b]₊ with Gaussian x.  Writes separation.sqlite, separation.png/.svg and widths.png/.svg.
     Interrupted and started again, it goes on where it was.  It computes in float64.
     """
 

@@ -14,6 +14,7 @@ from rfjax.kernels import Kernel
 from rfjax.numerics import matmul
 from rfjax.regression.solvers import Stats
 
+# The function that a fit corrects: X [n, d] to [n] or [n, c].
 Start = Callable[[Float[Array, "n d"]], Float[Array, "..."]]
 
 
