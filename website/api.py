@@ -1,6 +1,6 @@
 """The pages of the API, written from the public names: one a room, and one with every name of `rfjax` itself."""
 
-from website.names import PACKAGE, Name, exported, homes, rooms
+from website.names import PACKAGE, Name, exported, homes, rooms, shadowed
 
 HEAD = """# Every name
 
@@ -56,7 +56,7 @@ def room_page(room: str) -> str:
 
 def entry(name: Name) -> str:
     """A function or a class."""
-    return f"::: {name.path}\n\n"
+    return f"::: {name.path}{'()' if shadowed(name) else ''}\n    options:\n      heading: {name.name}\n\n"
 
 
 def values(name: Name) -> str:

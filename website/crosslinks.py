@@ -9,7 +9,7 @@ from website.names import PACKAGE, ROOT, homes, rooms
 
 BIBLIOGRAPHY = ROOT / "docs/bibliography.md"
 ENTRY = re.compile(r"^- \*\*(.+? \d{4}[a-z]?)\.\*\*", flags=re.M)
-WORD = r"[A-ZÉ][\w'’-]+"
+WORD = r"[A-ZÀ-Þ][\w'’-]+"
 CITATION = re.compile(rf"{WORD}(?:(?:, {WORD})* (?:&|and) {WORD}| et al\.) (?:18|19|20)\d\d\b")
 CLOSED = ("a", "pre", "h1", "h2", "h3", "h4", "h5", "h6", "nav", "script", "svg")
 
@@ -42,7 +42,7 @@ def link(html: str, here: str) -> str:
         tag = re.match(r"<(/?)(\w+)", part)
         if tag and tag[2] in CLOSED:
             open_tags = open_tags[: -1 if tag[1] and open_tags else None] if tag[1] else [*open_tags, tag[2]]
-        elif part == "<code>" and not open_tags and (target := name_target(parts[i + 1])):
+        elif part == "<code>" and not open_tags and (target := name_target(parts[i + 1], here)):
             parts[i], parts[i + 2] = f'<a class="name" href="{up}{target}"><code>', "</code></a>"
         elif not tag and not open_tags and here != "bibliography.html":
             parts[i] = citations().sub(lambda found: cite(found, up), part)
@@ -63,11 +63,13 @@ def citations() -> re.Pattern:
     return re.compile("|".join(patterns))
 
 
-def name_target(code: str) -> str | None:
-    """The address of the API entry that code such as "rf.kernels.rbf(2.0)" begins with."""
+def name_target(code: str, here: str = "") -> str | None:
+    """The address of the API entry that code such as "rf.kernels.rbf(2.0)" begins with; of "rbf" too, on its room's page."""
     found = re.match(r"(?:rf|rfjax)((?:\.\w+)+)", code)
     if not found:
-        return None
+        room = f"{PACKAGE}.{here.removeprefix('api/').removesuffix('.html')}"
+        local = f"{room}.{code}" if here.startswith("api/") else ""
+        return f"{here}#{homes()[local].path}" if local in homes() and homes()[local].room == room else None
     path = PACKAGE + found[1]
     while path != PACKAGE:
         if path in homes():

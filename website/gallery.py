@@ -22,10 +22,10 @@ def pages() -> dict[str, str]:
 
 def cards() -> str:
     """A card an example: its figure and what it shows."""
-    text = '<div class="cards" markdown>\n\n'
+    text = '<div class="gallery" markdown>\n\n'
     for script in examples():
         title, rest = shown(script)
-        text += f"[![{title}](figures/{figure(script)}) **{title}** {rest}](gallery/{script.stem}.md)\n\n"
+        text += f"[![{title}](figures/{figure(script)}) **{title}**](gallery/{script.stem}.md)<br>{rest}\n\n"
     return text + "</div>"
 
 
@@ -33,7 +33,7 @@ def shown(script: Path) -> tuple[str, str]:
     """The first line of a script's docstring: what comes before its colon, and what comes after."""
     line = (ast.get_docstring(ast.parse(script.read_text())) or script.stem).split("\n")[0]
     title, _, rest = line.partition(": ")
-    return title.removesuffix("."), rest
+    return title.removesuffix("."), rest[:1].upper() + rest[1:]
 
 
 def figure(script: Path) -> str:
@@ -44,7 +44,7 @@ def figure(script: Path) -> str:
 def page(script: Path) -> str:
     """The figure, and the code with its `# %%` comments as text between."""
     title, rest = shown(script)
-    text = f"# {title}\n\n{rest[:1].upper()}{rest[1:]}\n\n![{title}](../figures/{figure(script)})\n\n"
+    text = f"# {title}\n\n{rest}\n\n![{title}](../figures/{figure(script)})\n\n"
     text += f"`python docs/examples/{script.name}` draws it.\n\n"
     code = script.read_text().split('"""', 2)[2]
     for cell in re.split(r"^# %%", code, flags=re.M):

@@ -30,21 +30,21 @@ def present(nav: list) -> list:
     for entry in nav:
         if isinstance(entry, dict):
             ((title, inner),) = entry.items()
-            entry = {title: present(inner)}
-            if not entry[title]:
-                continue
-        elif entry in GENERATED:
+            if inner := present(inner) if isinstance(inner, list) else inner:
+                kept.append({title: inner})
+            continue
+        if entry in GENERATED:
             kept += GENERATED[entry]()
-            continue
-        elif not (DOCS / entry).exists():
-            continue
-        kept.append(entry)
+        elif (DOCS / entry).exists():
+            kept.append(entry)
     return kept
 
 
-def files_of(nav: list) -> list[str]:
+def files_of(nav: list | dict | str) -> list[str]:
     """Every file that an order names."""
-    return [file for entry in nav for file in (files_of(*entry.values()) if isinstance(entry, dict) else [entry])]
+    if isinstance(nav, str):
+        return [nav]
+    return [file for entry in (nav.values() if isinstance(nav, dict) else nav) for file in files_of(entry)]
 
 
 def on_files(files: Files, config: Any, **kwargs: Any) -> Files:

@@ -62,6 +62,11 @@ class Name(NamedTuple):
         return ast.unparse(self.node) if self.node else self.name
 
 
+def shadowed(name: Name) -> bool:
+    """Whether a module beside it has the name of a function or a class."""
+    return name.kind in ("function", "class") and source(name.path).exists()
+
+
 @cache
 def tree(module: str) -> ast.Module:
     """The parsed source of a module."""

@@ -1,9 +1,27 @@
-"""The fields of an Equinox module are the arguments of its constructor: what the API pages show as its signature."""
+"""How the API pages read the source, where griffe alone would miss something.
+
+The fields of an Equinox module are the arguments of its constructor.  A function that has the name of a module beside it
+(`rf.tasks.polynomial`, in rfjax/tasks/polynomial.py) is known as `name()`, as there is one place for each name.
+"""
 
 import ast
 from typing import Any
 
-from griffe import Class, Expr, ExprCall, ExprKeyword, Extension, Function, Parameter, ParameterKind, Parameters
+from griffe import (
+    Alias,
+    Class,
+    Expr,
+    ExprCall,
+    ExprKeyword,
+    Extension,
+    Function,
+    Module,
+    Parameter,
+    ParameterKind,
+    Parameters,
+)
+
+from website.names import PACKAGE, rooms, shadowed
 
 UNNAMED = ("ClassVar", "AbstractVar", "AbstractClassVar")
 
@@ -18,10 +36,30 @@ class Fields(Extension):
         fields = [
             Parameter(name, annotation=member.annotation, kind=ParameterKind.positional_or_keyword, default=default(member.value))
             for name, member in cls.members.items()
-            if member.is_attribute and "class-attribute" in member.labels | {"class-attribute"} and shown(name, member)
+            if member.is_attribute and shown(name, member)
         ]
         if fields:
             cls.set_member("__init__", Function("__init__", parameters=Parameters(Parameter("self"), *fields), parent=cls))
+
+
+class Shadowed(Extension):
+    """Gives a name that a module has too a second place, `name()`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.functions: dict[str, Function] = {}
+
+    def on_function_instance(self, *, func: Function, **kwargs: Any) -> None:
+        """See `Extension`; called once a function, before modules of the same name replace it."""
+        self.functions.setdefault(func.path, func)
+
+    def on_package(self, *, pkg: Module, **kwargs: Any) -> None:
+        """See `Extension`; called once, when all is read."""
+        for name in (name for names in rooms().values() for name in names if pkg.path == PACKAGE and shadowed(name)):
+            room = pkg[name.room.removeprefix(f"{PACKAGE}.")]
+            target = f"{name.module}.{name.name}"
+            own = self.functions.get(target) if name.module == name.room else Alias(name.name, target, parent=room)
+            room.members[f"{name.name}()"] = own
 
 
 def shown(name: str, member: Any) -> bool:
