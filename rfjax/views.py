@@ -1,10 +1,10 @@
 """One network, five views: the network itself, and these.
 
-    rf.nngp(net), rf.ntk(net)                 exact kernels of infinite width
-    rf.random_features(net, in_dim, key=key)  hidden layers frozen at random values
-    rf.empirical_ntk(net, params)             the tangent kernel of the finite network
-    rf.tangent_features(net, params)          its factor
-    rf.linearize(net, params)                 the tangent model
+rf.nngp(net), rf.ntk(net)                 exact kernels of infinite width
+rf.random_features(net, in_dim, key=key)  hidden layers frozen at random values
+rf.empirical_ntk(net, params)             the tangent kernel of the finite network
+rf.tangent_features(net, params)          its factor
+rf.linearize(net, params)                 the tangent model
 """
 
 from functools import lru_cache

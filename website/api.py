@@ -1,11 +1,12 @@
 """The pages of the API, written from the public names: one a room, and one with every name of `rfjax` itself."""
 
-from website.names import PACKAGE, Name, exported, homes, rooms, shadowed
+import ast
+
+from website.names import PACKAGE, Name, exported, homes, rooms, shadowed, tree
 
 HEAD = """# Every name
 
-`import rfjax as rf` gives these names, and the rooms that are named after them. All that is public stands on one page a
-room.
+All that is public, a page a room.
 
 """
 
@@ -22,12 +23,11 @@ def page(room: str) -> str:
 
 def index() -> str:
     """A table of the rooms and one of the names of rfjax itself."""
-    text = HEAD + "| room | public names |\n|---|---|\n"
-    for room, names in rooms().items():
+    text = HEAD + "| room | what is there |\n|---|---|\n"
+    for room in rooms():
         short = room.removeprefix(f"{PACKAGE}.")
-        listed = ", ".join(f"`{name.name}`" for name in names[:6]) + (", …" if len(names) > 6 else "")
-        text += f"| [{short}]({short}.md) | {listed} |\n"
-    text += "\n## Names of rfjax itself\n\n| name | what it is |\n|---|---|\n"
+        text += f"| [{short}]({short}.md) | {first_line(ast.get_docstring(tree(room)) or '')} |\n"
+    text += "\n## Names of rfjax itself\n\nWhat `import rfjax as rf` gives beside rooms.\n\n| name | what it is |\n|---|---|\n"
     for name in sorted(exported(PACKAGE), key=lambda name: name.name.lower()):
         if name.path in homes() and name.documentation:
             text += f"| `rf.{name.name}` | {first_line(name.documentation)} |\n"
@@ -35,8 +35,8 @@ def index() -> str:
 
 
 def first_line(text: str) -> str:
-    """The first line of a docstring, as a cell of a table."""
-    return text.split("\n")[0].removesuffix(":").replace("|", "\\|")
+    """The first sentence or line of a docstring, as a cell of a table."""
+    return " ".join(text.split("\n\n")[0].split()).split(".  ")[0].removesuffix(":").replace("|", "\\|")
 
 
 def room_page(room: str) -> str:

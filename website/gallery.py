@@ -38,7 +38,9 @@ def shown(script: Path) -> tuple[str, str]:
 
 def figure(script: Path) -> str:
     """The file of a script's figure."""
-    return next((f"{script.stem}.{kind}" for kind in ("svg", "png") if (FIGURES / f"{script.stem}.{kind}").exists()), "")
+    return next(
+        (f"{script.stem}.{kind}" for kind in ("svg", "png") if (FIGURES / f"{script.stem}.{kind}").exists()), ""
+    )
 
 
 def page(script: Path) -> str:

@@ -84,7 +84,9 @@ def rooms() -> dict[str, tuple[Name, ...]]:
     """Every module with public names, in reading order: those with `__all__`, and those that rfjax itself imports from."""
     found = {module: exported(module) for module in modules() if module != PACKAGE}
     for name in exported(PACKAGE):
-        if name.kind != "module" and not any(name.module.startswith(f"{room}.") or name.module == room for room in found):
+        if name.kind != "module" and not any(
+            name.module.startswith(f"{room}.") or name.module == room for room in found
+        ):
             found[name.module] = ()
     for room in found:
         if not has_all(room):
@@ -125,11 +127,11 @@ def defined(module: str, name: str) -> tuple[str, Definition | None]:
     for node in statements(tree(module)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == PACKAGE:
             for alias in node.names:
+                if (alias.asname or alias.name) != name:
+                    continue
+                found = defined(node.module or "", alias.name) if node.module != module else ("", None)
                 inner = f"{node.module}.{alias.name}"
-                if (alias.asname or alias.name) == name and source(inner).exists():
-                    return inner, tree(inner)
-                if (alias.asname or alias.name) == name:
-                    return defined(node.module or "", alias.name)
+                return (inner, tree(inner)) if found[1] is None and source(inner).exists() else found
     for node in statements(tree(module)):
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
             return module, node

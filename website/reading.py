@@ -34,12 +34,19 @@ class Fields(Extension):
         if "__init__" in cls.members or not isinstance(node, ast.ClassDef):
             return
         fields = [
-            Parameter(name, annotation=member.annotation, kind=ParameterKind.positional_or_keyword, default=default(member.value))
+            Parameter(
+                name,
+                annotation=member.annotation,
+                kind=ParameterKind.positional_or_keyword,
+                default=default(member.value),
+            )
             for name, member in cls.members.items()
             if member.is_attribute and shown(name, member)
         ]
         if fields:
-            cls.set_member("__init__", Function("__init__", parameters=Parameters(Parameter("self"), *fields), parent=cls))
+            cls.set_member(
+                "__init__", Function("__init__", parameters=Parameters(Parameter("self"), *fields), parent=cls)
+            )
 
 
 class Shadowed(Extension):
@@ -65,7 +72,9 @@ class Shadowed(Extension):
 def shown(name: str, member: Any) -> bool:
     """Whether an attribute is a field that a caller gives."""
     annotation = str(member.annotation or "")
-    made = isinstance(member.value, ExprCall) and any(str(argument) == "init=False" for argument in member.value.arguments)
+    made = isinstance(member.value, ExprCall) and any(
+        str(argument) == "init=False" for argument in member.value.arguments
+    )
     return bool(annotation) and not name.startswith("_") and not annotation.startswith(UNNAMED) and not made
 
 

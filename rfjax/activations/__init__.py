@@ -1,10 +1,10 @@
 """Nonlinearities: σ with its Gaussian dual, its derivative's dual and its Hermite coefficients.
 
-    rf.activations.relu, leaky_relu(0.1), abs, identity, step, sign, rectified_monomial(2)
-    rf.activations.erf, sigmoid_like, gelu, sin, cos, rbf(1.0), gaussian, gabor, exp(0.5)
-    rf.activations.monomial(3), polynomial([1, 0, 2]), hermite(4)
-    rf.activations.tanh, sigmoid, silu, softplus, elu, selu, mish      by Hermite series, to 1e-7 (see `Quadrature`)
-    rf.activations.from_function(jnp.sinc)          any other, likewise
+rf.activations.relu, leaky_relu(0.1), abs, identity, step, sign, rectified_monomial(2)
+rf.activations.erf, sigmoid_like, gelu, sin, cos, rbf(1.0), gaussian, gabor, exp(0.5)
+rf.activations.monomial(3), polynomial([1, 0, 2]), hermite(4)
+rf.activations.tanh, sigmoid, silu, softplus, elu, selu, mish      by Hermite series, to 1e-7 (see `Quadrature`)
+rf.activations.from_function(jnp.sinc)          any other, likewise
 """
 
 import builtins as _builtins

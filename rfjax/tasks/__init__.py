@@ -1,7 +1,7 @@
 """Tasks: Gaussian inputs, a target and its exact moments.
 
-    task = rf.tasks.single_neuron(d=100, norm=1.0, bias=-1.0)     x ↦ [⟨w, x⟩ + b]₊
-    X, y = task.sample(key, n);  task(X);  task.variance
+task = rf.tasks.single_neuron(d=100, norm=1.0, bias=-1.0)     x ↦ [⟨w, x⟩ + b]₊
+X, y = task.sample(key, n);  task(X);  task.variance
 """
 
 from collections.abc import Callable
