@@ -9,6 +9,14 @@ HEAD = """# Every name
 All that is public, a page a room.
 
 """
+OWN = """
+## Names of rfjax itself
+
+What `import rfjax as rf` gives beside rooms.
+
+| name | what it is |
+|---|---|
+"""
 
 
 def pages() -> dict[str, str]:
@@ -27,7 +35,7 @@ def index() -> str:
     for room in rooms():
         short = room.removeprefix(f"{PACKAGE}.")
         text += f"| [{short}]({short}.md) | {first_line(ast.get_docstring(tree(room)) or '')} |\n"
-    text += "\n## Names of rfjax itself\n\nWhat `import rfjax as rf` gives beside rooms.\n\n| name | what it is |\n|---|---|\n"
+    text += OWN
     for name in sorted(exported(PACKAGE), key=lambda name: name.name.lower()):
         if name.path in homes() and name.documentation:
             text += f"| `rf.{name.name}` | {first_line(name.documentation)} |\n"
