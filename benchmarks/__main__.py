@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from dataclasses import fields, replace
 from pathlib import Path
 
 from benchmarks import kernels, regression
@@ -25,7 +26,10 @@ def main(arguments: list[str] | None = None) -> None:
     suite = SUITES[asked.suite][0]
     name = asked.suite if asked.only is None else f"{asked.suite}-{asked.only}"  # a part never replaces the whole
     out = asked.out or RESULTS / f"{name}.json"
-    cases = suite.cases(suite.PRESETS[asked.preset], asked.only)
+    sizes = suite.PRESETS[asked.preset]
+    if asked.data is not None:
+        sizes = replace(sizes, data=asked.data)
+    cases = suite.cases(sizes, asked.only)
     about = {"suite": asked.suite, "preset": asked.preset, "only": asked.only, **header()}
     rows = []
     try:
@@ -53,6 +57,10 @@ def _parser() -> argparse.ArgumentParser:
         suite = suites.add_parser(name, help=line)
         suite.add_argument("--preset", choices=list(module.PRESETS), default="default")
         suite.add_argument("--only", choices=list(module.GROUPS), help="one group")
+        takes_data = any(field.name == "data" for field in fields(module.PRESETS["default"]))
+        suite.set_defaults(data=None)
+        if takes_data:
+            suite.add_argument("--data", type=Path, help="the folder of real data sets, NAME.npz")
         suite.add_argument("--out", type=Path, help=f"the JSON file ({RESULTS}/{name}.json, {name}-GROUP.json)")
     return parser
 

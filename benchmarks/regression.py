@@ -8,12 +8,14 @@
 | ridges | how do steps depend on ridge and preconditioner? | |
 | centres | a million points? | 15 minutes, 4 GiB |
 | path | fifty ridges with leave-one-out errors? | 1.5 eigendecompositions |
+| data | test errors on real data at equal time? | below those of the peers |
 """
 
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -23,6 +25,7 @@ import scipy.linalg
 from jaxtyping import Array, Float
 
 import rfjax as rf
+from benchmarks import real_data
 from benchmarks.report import Row
 from benchmarks.timing import interleaved, peak_rss_bytes
 
@@ -36,7 +39,7 @@ class Sizes:
 
     exact: points of exact fits.  iterative: of one by conjugate gradients, d columns.  steps: points where steps are
     counted, for `ridges` and `ranks`.  million: points of the streamed fit, on `centres`.  path: points of the ridge
-    path.
+    path.  names, rows: the data sets in the folder `data`, fitted on each of `restricted` centres.
     """
 
     exact: int = 8000
@@ -48,13 +51,17 @@ class Sizes:
     centres: int = 5000
     path: int = 4000
     count: int = 50
+    names: tuple[str, ...] = ("kin40k", "protein")
+    restricted: tuple[int, ...] = (500, 1000, 2000, 4000)
+    rows: int | None = None
+    data: Path | None = None
     repetitions: int = 3
 
 
 PRESETS = {
     "smoke": Sizes(
         exact=60, iterative=80, steps=60, ridges=(1.0,), ranks=(0, 10), million=200, centres=20, path=60, count=5,
-        repetitions=1,
+        names=("kin40k",), restricted=(20,), rows=200, repetitions=1,
     ),
     "default": Sizes(),
 }  # fmt: skip
@@ -222,6 +229,10 @@ def _beside_eigh(sizes: Sizes, dtype: str) -> list[Row]:
     return [_row("path", f"ridge_path {dtype}", settings, times, "path", "eigh(K)", sizes.repetitions, 1.5)]
 
 
+def _real(sizes: Sizes) -> Iterator[Case]:
+    yield from real_data.cases(sizes.data, sizes.names, sizes.restricted, sizes.rows)
+
+
 def _data(n: int, d: int, dtype: str, *, seed: int = 0) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n, d))
@@ -259,4 +270,5 @@ GROUPS: dict[str, Callable[[Sizes], Iterator[Case]]] = {
     "ridges": _ridges,
     "centres": _centres,
     "path": _path,
+    "data": _real,
 }

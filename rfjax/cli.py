@@ -18,11 +18,12 @@ def main(arguments: list[str] | None = None) -> None:
     except ImportError:
         print(INSTALL, file=sys.stderr)
         raise SystemExit(2) from None
-    from rfjax.commands import COMMANDS
+    from rfjax.commands import commands
     from rfjax.storage import StorageError
 
+    arguments = sys.argv[1:] if arguments is None else arguments
     command = tyro.extras.subcommand_cli_from_dict(
-        COMMANDS,
+        commands(arguments[0] if arguments else None),
         args=arguments,
         prog="rfjax",
         description="One network, five views: what each of them can learn, measured on this machine.",

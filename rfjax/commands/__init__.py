@@ -2,11 +2,14 @@
 
 from typing import Any
 
+from rfjax.commands.experiment import commands as experiments
 from rfjax.commands.gram import Gram
-from rfjax.commands.separation import Separation
 from rfjax.commands.version import Version
 
-# Every subcommand by the name that it has in a shell.
-COMMANDS: dict[str, Any] = {"gram": Gram, "separation": Separation, "version": Version}
 
-__all__ = ["COMMANDS", "Gram", "Separation", "Version"]
+def commands(asked: str | None) -> dict[str, Any]:
+    """All subcommands by name, those of experiments in full only where `asked` names them."""
+    return {"gram": Gram, **experiments(asked), "version": Version}
+
+
+__all__ = ["Gram", "Version", "commands"]

@@ -5,10 +5,9 @@ lower bound that holds for any fixed features; and the least width that any feat
 steps.  Yehudai & Shamir 2019.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache, partial
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -16,12 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array
+from matplotlib.figure import Figure
 
 import rfjax as rf
 from rfjax import checks
-from rfjax.experiments.cells import Cell, Progress, Row, run_cells
+from rfjax.experiments.cells import Cell, Row
+from rfjax.experiments.experiment import Experiment, Table, option
 from rfjax.plots import separation as plots
-from rfjax.storage import write_whole
 
 B_STD = 1.0  # of every network here: without biases in its features no view could even fit the kink's place
 SCALING_POWER = 0.75  # ‖w‖ = d^¾, at which a fixed absolute error needs exponential width
@@ -32,31 +32,25 @@ DESCENT_STEPS = 5000
 
 @dataclass(frozen=True)
 class Spec:
-    """What is measured; two equal specs are the same experiment.
+    """What is measured; two equal specs are the same experiment."""
 
-    dims, norm, bias: the tasks.  n: samples.  widths: of the random features.  narrow, wide, fresh, linearized: widths
-    of the trained networks and of the linearised one.  steps, batch: of the networks' training.  ridge: of every
-    regression.  samples: fresh points for sampled risks.  seeds: repetitions, each with its own direction w.  scaling:
-    dimensions of the comparison of widths and steps.
-    """
-
-    dims: tuple[int, ...] = (10, 30, 100)
-    norm: float = 1.0
-    bias: float = -1.0
-    n: int = 3000
-    widths: tuple[int, ...] = (30, 100, 300, 1000, 3000)
-    narrow: int = 16
-    wide: int = 256
-    fresh: int = 64
-    linearized: int = 512
-    steps: int = 3000
-    neuron_steps: int = 2000
-    batch: int = 256
-    ridge: float = 0.03
-    samples: int = 8192
-    seeds: int = 2
-    seed: int = 0
-    scaling: tuple[int, ...] = (5, 10, 20, 40, 80, 160)
+    dims: tuple[int, ...] = option((10, 30, 100), "Input dimensions d.")
+    norm: float = option(1.0, "Length of w.")
+    bias: float = option(-1.0, "Bias b.")
+    n: int = option(3000, "Training samples.")
+    widths: tuple[int, ...] = option((30, 100, 300, 1000, 3000), "Numbers of random features.")
+    narrow: int = option(16, "Width of the narrow trained network.")
+    wide: int = option(256, "Width of the wide trained network.")
+    fresh: int = option(64, "Width of the network trained on fresh samples.")
+    linearized: int = option(512, "Width of the linearised network.")
+    steps: int = option(3000, "Steps of the networks' training.")
+    neuron_steps: int = option(2000, "Steps of one neuron's training.")
+    batch: int = option(256, "Samples a step of the networks' training.")
+    ridge: float = option(0.03, "Ridge of every regression, absolute.")
+    samples: int = option(8192, "Fresh points for risks that are sampled.")
+    seeds: int = option(2, "Repetitions, each with its own w and its own draws.")
+    seed: int = option(0, "The first seed.")
+    scaling: tuple[int, ...] = option((5, 10, 20, 40, 80, 160), "Dimensions of the comparison of widths and steps.")
 
     def __post_init__(self) -> None:
         for name in ("dims", "widths", "scaling"):
@@ -92,26 +86,6 @@ PRESETS = {
     "full": Spec(dims=(10, 30, 100, 300), n=10_000, widths=(30, 100, 300, 1000, 3000, 10_000), wide=1024, steps=8000,
                  samples=2**16, seeds=5),
 }  # fmt: skip
-
-
-def run(
-    spec: Spec, out: Path, *, workers: int = 1, report: Callable[[Progress], None] = lambda progress: None
-) -> list[Row]:
-    """Measure what the store in `out` does not hold yet, draw the figures there, and return every row.
-
-    Rows have d, norm, bias, view, n, width, seed, data, relative_risk, stderr (0.0 when exact), bound and seconds;
-    networks also `start` (of their output layer: "random" or "zero"), descent on the population also `steps` and
-    the minimal widths.
-
-    **Raises** StorageError when `out` cannot be used, RuntimeError without float64.
-    """
-    if jnp.zeros(()).dtype != jnp.float64:
-        raise RuntimeError("this experiment runs in float64: jax.config.update('jax_enable_x64', True) first")
-    configuration = {"experiment": "separation", **asdict(spec)}
-    rows = run_cells(cells(spec), out / "separation.sqlite", configuration, workers=workers, report=report)
-    for name, content in plots.figures(rows, curves(spec)).items():
-        write_whole(out / name, content)
-    return rows
 
 
 def cells(spec: Spec) -> Iterator[Cell]:
@@ -269,7 +243,71 @@ def curves(spec: Spec) -> dict[int, tuple[list[float], list[float]]]:
     return result
 
 
-def with_changes(preset: str, **changes: Any) -> Spec:
-    """A preset with some settings replaced; None keeps the preset's.  Raises ValueError for an unknown preset."""
-    spec = PRESETS[checks.choice("preset", preset, PRESETS)]
-    return replace(spec, **{name: value for name, value in changes.items() if value is not None})
+def figures(rows: Sequence[Row], spec: Spec) -> dict[str, Figure]:
+    """What is reached beside the bound, and widths beside steps."""
+    return {"separation": plots.draw_separation(rows, curves(spec)), "widths": plots.draw_widths(rows)}
+
+
+def tables(rows: Sequence[Row]) -> list[Table]:
+    """The errors of all views, and what one neuron costs."""
+    return [_errors(rows), _costs(rows)]
+
+
+def _errors(rows: Sequence[Row]) -> Table:
+    lines: list[list[str] | None] = []
+    previous = None
+    for row in plots.summarise(rows):
+        if previous not in (None, row["d"]):
+            lines.append(None)
+        previous = row["d"]
+        samples = {"population": "all (exact)", "fresh": "fresh"}.get(row["data"], str(row["n"]))
+        width = "" if row["width"] is None else str(row["width"])
+        bound = "" if row["kind"].startswith(("network", "neuron")) else f"{row['bound']:.3g}"
+        lines.append([str(row["d"]), plots.STYLES[row["kind"]][0], samples, width, _error(row), bound])
+    first = rows[0]
+    title = f"Relative error E(f − g)²/Var g on one ReLU neuron, b = {first['bias']:g}, ‖w‖ = {first['norm']:g}"
+    return Table(title, ("d", "view", "samples", "width", "relative error", "bound for fixed features"), lines)
+
+
+def _error(row: Row) -> str:
+    """The mean over seeds with its standard error; "exact" where no sampling entered."""
+    note = "exact" if row["exact"] else "sampled"
+    if row["exact"] and row["seeds"] == 1:
+        return f"{row['error']:.3g} exact"
+    return f"{row['error']:.3g} ± {row['stderr']:.1g} {note}"
+
+
+def _costs(rows: Sequence[Row]) -> Table:
+    lines = []
+    for row in rows:
+        if row["view"] == "neuron" and row["data"] == "population":
+            error, width = f"{row['error']:g} {row['error_is']}", f"10^{row['log10_minimal_width']:.1f}"
+            steps = str(row["steps"]) if row["reached"] else "not reached"
+            lines.append([str(row["d"]), f"{row['norm']:.3g}", error, width, steps])
+    columns = ("d", "‖w‖", "error", "features needed", "gradient descent, steps")
+    return Table("What one neuron costs", columns, lines)
+
+
+COLUMNS = ("d", "norm", "bias", "view", "n", "width", "seed", "data", "relative_risk", "stderr", "bound", "seconds")
+
+READING = (
+    "How to read this. The bound holds for the best combination of any r fixed features, and for any kernel's n samples, "
+    "on average over directions w: no choice of features, kernel or ridge gets below it. Networks and the neuron move "
+    "their features and are not subject to it; wide networks on few samples overfit above it, and a small output at the "
+    "start helps.\n"
+    "What is exponential and what is not: at fixed bias and fixed relative error the width that any features need is "
+    "polynomial in d, with a power that grows as the error shrinks (about error^(-2/3)). It is exponential in d at fixed "
+    "absolute error once the target's norm grows (here |w| = d^(3/4)). Gradient descent's steps grow slowly at most."
+)
+
+EXPERIMENT = Experiment(
+    "separation",
+    "What each view of a network can learn of one ReLU neuron, beside the bound that holds for any fixed features",
+    Spec,
+    PRESETS,
+    cells,
+    figures,
+    tables,
+    READING,
+    COLUMNS,
+)

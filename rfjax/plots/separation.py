@@ -1,11 +1,9 @@
 """The two figures of the separation experiment, from rows alone."""
 
-import io
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -27,21 +25,6 @@ STYLES = {  # view -> label, colour, marker
 _FLOOR = 1e-16
 _BREAK = 3e-3  # between the upper panels, where fixed features live, and the lower, of another scale
 _APART = {"ntk": 1.25, "linearized": 1.5, "network random": 1.9, "network zero": 1.9}
-
-
-def figures(rows: Sequence[Row], curves: Mapping[int, tuple[list[float], list[float]]]) -> dict[str, bytes]:
-    """File names and contents: separation.png and .svg, widths.png and .svg."""
-    with matplotlib.rc_context(
-        {"font.size": 10, "svg.fonttype": "none", "svg.hashsalt": "rfjax", "axes.axisbelow": True}
-    ):
-        drawn = {"separation": draw_separation(rows, curves), "widths": draw_widths(rows)}
-        return {f"{name}.{kind}": _render(figure, kind) for name, figure in drawn.items() for kind in ("png", "svg")}
-
-
-def _render(figure: Figure, kind: str) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
-    return buffer.getvalue()
 
 
 def summarise(rows: Sequence[Row]) -> list[Row]:

@@ -5,6 +5,8 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
+
 ROOT = pathlib.Path(__file__).parents[2]
 FIELDS = {
     "group", "name", "settings", "seconds", "repetitions", "against", "ratio", "temp_bytes", "peak_rss_bytes",
@@ -12,6 +14,7 @@ FIELDS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_smoke_preset_writes_every_group(tmp_path):
     out = tmp_path / "results" / "kernels.json"
     done = subprocess.run(

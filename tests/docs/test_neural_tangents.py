@@ -1,8 +1,10 @@
 """The code of docs/neural_tangents.md runs top to bottom, and the two sides of its examples agree."""
 
 import numpy as np
+import pytest
 
 
+@pytest.mark.slow
 def test_the_page_runs_and_both_sides_agree(run):
     space = run("docs/neural_tangents.md", {":200]": ":60]", "200:300": "200:240"})  # the code is tested, not its time
     assert space["accuracy"] > 0.7

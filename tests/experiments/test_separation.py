@@ -7,9 +7,11 @@ import sqlite3
 import subprocess
 import sys
 import time
+from typing import NamedTuple
 
 import pytest
 
+from rfjax.cli import main
 from rfjax.experiments import separation
 from rfjax.plots.separation import summarise
 
@@ -21,8 +23,25 @@ VIEWS = {
 }  # fmt: skip
 
 
-def rfjax(*arguments):
-    return subprocess.run([sys.executable, "-m", "rfjax.cli", *arguments], capture_output=True, text=True, check=False)
+class Ended(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def rfjax(capsys):
+    """The command in this process: how it ended and what it printed."""
+
+    def run(*arguments):
+        try:
+            main(list(arguments))
+            code = 0
+        except SystemExit as end:
+            code = end.code
+        return Ended(code, *capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +109,7 @@ def test_figures_and_store(smoke):
     assert configuration["device"]["platform"] == "cpu"
 
 
-def test_a_store_of_another_version_and_an_unwritable_folder_exit_with_2(tmp_path):
+def test_a_store_of_another_version_and_an_unwritable_folder_exit_with_2(tmp_path, rfjax):
     connection = sqlite3.connect(tmp_path / "separation.sqlite")
     connection.execute("CREATE TABLE theirs (x)")
     connection.commit()
@@ -105,7 +124,7 @@ def test_a_store_of_another_version_and_an_unwritable_folder_exit_with_2(tmp_pat
 
 
 @pytest.mark.parametrize("setting", [("--n", "0"), ("--ridge", "-1"), ("--norm", "nan"), ("--dims", "10", "-3")])
-def test_bad_settings_exit_with_2_and_one_line(tmp_path, setting):
+def test_bad_settings_exit_with_2_and_one_line(tmp_path, setting, rfjax):
     found = rfjax("separation", "--preset", "smoke", "--out", str(tmp_path / "new"), *setting)
     assert found.returncode == 2
     assert setting[0][2:] in found.stderr
@@ -113,7 +132,7 @@ def test_bad_settings_exit_with_2_and_one_line(tmp_path, setting):
     assert not (tmp_path / "new").exists()
 
 
-def test_help_explains():
+def test_help_explains(rfjax):
     found = rfjax("separation", "--help")
     assert found.returncode == 0
     assert "bound" in found.stdout

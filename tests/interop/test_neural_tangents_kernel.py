@@ -63,6 +63,7 @@ def test_it_adds_flows_and_differentiates():
     assert k(X.astype(jnp.float32)).dtype == jnp.float32
 
 
+@pytest.mark.slow
 def test_an_empirical_kernel_has_parameters():
     X = jax.random.normal(jax.random.key(0), (4, 5))
     init, apply, _ = FCN

@@ -23,6 +23,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from rfjax.interop.sklearn import KernelRidge, NTKClassifier, NTKRegressor, RandomFeatures
+from rfjax.interop.sklearn.network import NetworkEstimator
 
 RNG = np.random.default_rng(0)
 X, Y, Z = RNG.normal(size=(20, 3)), RNG.normal(size=(20, 2)), RNG.normal(size=(20, 3))
@@ -34,7 +35,7 @@ CHECKS = [
         estimator,
         check,
         id=f"{type(estimator).__name__}-{check.func.__name__}",
-        marks=pytest.mark.slow if isinstance(estimator, NTKRegressor) else (),  # it is KernelRidge of one kernel
+        marks=pytest.mark.slow if isinstance(estimator, NetworkEstimator) else (),  # they are KernelRidge of one kernel
     )
     for chosen in CHECKED
     for estimator, check in estimator_checks_generator(chosen)

@@ -90,6 +90,7 @@ def test_after_an_interruption_it_goes_on(tmp_path, monkeypatch, other):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["K.npy", "whole.npy"]
 
 
+@pytest.mark.slow
 def test_after_a_kill_another_process_goes_on(tmp_path, monkeypatch):
     path = tmp_path / "K.npy"
     np.save(tmp_path / "X.npy", X)

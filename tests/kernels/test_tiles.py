@@ -64,6 +64,7 @@ def test_products_of_mixed_precision_take_the_widest(x, y, v):
     np.testing.assert_allclose(product, expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_tiles_change_no_derivative():
     derivatives = jax.grad(loss, argnums=(0, 1, 2))
     whole = derivatives(0.9, jnp.asarray(X), jnp.asarray(Y))
@@ -83,6 +84,7 @@ def test_products_without_the_matrix():
             np.testing.assert_allclose(KERNEL.matvec(X, None, W), expected[1], rtol=0, atol=1e-11)
 
 
+@pytest.mark.slow
 def test_products_differentiate():
     def through_matrix(scale, W):
         return jnp.sum(jnp.sin((KERNEL * rf.rbf(scale))(X) @ W))

@@ -184,6 +184,7 @@ HOMOGENEOUS = {
 }
 
 
+@pytest.mark.slow
 def test_declared_degrees_are_the_degrees(limits):
     lengths = np.array([2.0, 0.1, 3.0])
     networks = {name: net for name, (net, _) in HOMOGENEOUS.items()}

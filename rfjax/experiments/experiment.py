@@ -1,0 +1,78 @@
+"""What every experiment is: settings, cells, figures and tables, behind one verb, `run`."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+from matplotlib.figure import Figure
+
+from rfjax import checks
+from rfjax.experiments.cells import Cell, Progress, Row, run_cells
+from rfjax.plots.rendering import rendered
+from rfjax.storage import write_whole
+
+
+def option(default: Any, text: str) -> Any:
+    """A field of a spec: its default, and the line that the command's help shows."""
+    return dataclasses.field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a person reads in a terminal: one list of strings a row; a row of None is a line across."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: Sequence[Sequence[str] | None]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One claim, how it is measured, and how it is shown.
+
+    `spec` is a frozen dataclass of `option`s whose instances are equal where the experiment is; `presets` has its
+    "smoke", "default" and "full" ones.  `cells(spec)` computes rows, `figures(rows, spec)` draws and `tables(rows)`
+    tells them.  `reading` says how to read the tables and what they do not say; `columns` are the fields of every row.
+    """
+
+    name: str
+    claim: str
+    spec: type
+    presets: Mapping[str, Any]
+    cells: Callable[[Any], Iterable[Cell]]
+    figures: Callable[[Sequence[Row], Any], Mapping[str, Figure]]
+    tables: Callable[[Sequence[Row]], Sequence[Table]]
+    reading: str
+    columns: tuple[str, ...] = ()
+
+    def run(
+        self,
+        spec: Any,
+        out: Path,
+        *,
+        workers: int = 1,
+        report: Callable[[Progress], None] = lambda progress: None,
+    ) -> list[Row]:
+        """Measure what the store in `out` does not hold yet, draw the figures there, and return every row.
+
+        **Raises** StorageError when `out` cannot be used, RuntimeError without float64.
+        """
+        if jnp.zeros(()).dtype != jnp.float64:
+            raise RuntimeError("experiments run in float64: jax.config.update('jax_enable_x64', True) first")
+        configuration = {"experiment": self.name, **dataclasses.asdict(spec)}
+        rows = run_cells(self.cells(spec), self.store(out), configuration, workers=workers, report=report)
+        for name, content in rendered(lambda: self.figures(rows, spec)).items():
+            write_whole(out / name, content)
+        return rows
+
+    def store(self, out: Path) -> Path:
+        """The store in the folder `out`."""
+        return out / f"{self.name}.sqlite"
+
+    def settings(self, preset: str, **changes: Any) -> Any:
+        """A preset with some settings replaced; None keeps the preset's.  Raises ValueError for an unknown preset."""
+        spec = self.presets[checks.choice("preset", preset, self.presets)]
+        return dataclasses.replace(spec, **{name: value for name, value in changes.items() if value is not None})
