@@ -5,7 +5,7 @@ import sys
 from dataclasses import fields, replace
 from pathlib import Path
 
-from benchmarks import kernels, regression
+from benchmarks import features, kernels, regression, theory
 from benchmarks.report import header, record, table
 from rfjax.progress import reporter
 from rfjax.storage import StorageError, open_folder
@@ -13,7 +13,9 @@ from rfjax.storage import StorageError, open_folder
 RESULTS = Path("results/benchmarks")
 SUITES = {
     "kernels": (kernels, "Gram matrices and their products: speed, memory, float32 error"),
+    "features": (features, "feature maps: speed, error of their kernel, regression on them"),
     "regression": (regression, "fits of a hundred points to a million: time, memory and error"),
+    "theory": (theory, "predictions beside simulations, and what a prediction costs"),
 }
 
 

@@ -6,7 +6,7 @@ trained network beside them.
 
 from importlib.metadata import version as _version
 
-from rfjax import activations, features, kernels, networks, numerics, risk, tasks, theory
+from rfjax import activations, diagnostics, features, kernels, networks, numerics, risk, tasks, theory
 from rfjax.dynamics import GradientFlow, critical_learning_rate, ensemble, gradient_descent, gradient_flow
 from rfjax.features import FeatureMap, random_neurons
 from rfjax.kernels import Kernel, angular, arc_cosine, laplace, matern, polynomial, rational_quadratic, rbf
@@ -15,7 +15,7 @@ from rfjax.regression import classify, log_marginal_likelihood, posterior, ridge
 from rfjax.risk import Risk, population_regression, population_risk
 from rfjax.saving import load, save
 from rfjax.training import Run, train
-from rfjax.views import empirical_ntk, linearize, nngp, ntk, random_features, tangent_features
+from rfjax.views import empirical_ntk, linearize, monte_carlo_kernel, nngp, ntk, random_features, tangent_features
 
 __version__ = _version("rfjax")
 
@@ -39,6 +39,7 @@ __all__ = [
     "arc_cosine",
     "classify",
     "critical_learning_rate",
+    "diagnostics",
     "empirical_ntk",
     "ensemble",
     "features",
@@ -51,6 +52,7 @@ __all__ = [
     "log_marginal_likelihood",
     "matern",
     "mlp",
+    "monte_carlo_kernel",
     "networks",
     "neuron",
     "nngp",

@@ -1,11 +1,11 @@
 """Population risk E(f(x) − g(x))²: exact for one hidden layer of ReLU neurons, otherwise sampled with its error.
 
-For neurons without a test set: E(⟨w,x⟩+b)₊(⟨v,x⟩+c)₊ has a closed form (`rfjax.numerics.relu_pair_moment`), and so has
+Without a test set: E(⟨w,x⟩+b)₊(⟨v,x⟩+c)₊ has a closed form (`rfjax.numerics.relu_pair_moment`), and so has
 every quadratic in such features: the risk of a trained network, its gradient, and the best readout of given features.
 """
 
 from collections.abc import Callable
-from functools import singledispatch
+from functools import partial, singledispatch
 from typing import Any
 
 import equinox as eqx
@@ -15,21 +15,12 @@ from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rfjax import checks
-from rfjax.activations import LeakyReLU, Nonlinearity
+from rfjax.activations import LeakyReLU
+from rfjax.activations.neurons import neuron_means, pair_moments
 from rfjax.features import FeatureMap, Neurons
-from rfjax.numerics import (
-    Covariance,
-    gram,
-    matmul,
-    normal_cdf,
-    normal_pdf,
-    relu_mean,
-    relu_pair_moment,
-    safe_divide,
-    safe_sqrt,
-)
+from rfjax.numerics import matmul
 from rfjax.regression import FeatureFit, Stats, solve
-from rfjax.tasks import SingleNeuron, Task
+from rfjax.tasks import Task, as_teacher
 
 Predictor = Callable[[Float[Array, "n d"]], Float[Array, "n ..."]]
 
@@ -75,14 +66,14 @@ def _(predictor: FeatureFit) -> tuple[Neurons, Float[Array, " p"]] | None:
 def population_risk(predictor: Predictor, task: Task, *, key: PRNGKeyArray | None = None, samples: int = 2**16) -> Risk:
     """E(f(x) − g(x))² over x ~ N(0, I_d): `r.value`, `r.stderr` (0.0 when exact), `r.relative` = value/task.variance.
 
-    Exact, whatever the key, for a ReLU (or leaky ReLU, or |·|) neuron as the task and as predictor a readout of one layer
-    of such neurons: fits on `rf.random_neurons` or on one-hidden-layer `rf.random_features`, and training runs of a
-    neuron or of a one-hidden-layer network.
+    Exact, whatever the key, for a ReLU (or leaky ReLU, or |·|) neuron or a sum of such (`rf.tasks.relu_teacher`) as the
+    task, and as predictor a readout of one layer of such neurons: fits on `rf.random_neurons` or on one-hidden-layer
+    `rf.random_features`, and training runs of a neuron or of a one-hidden-layer network.
 
         value = uᵀK u − 2 kᵀu + E g²,   K = E φφᵀ,  k = E φ g
 
     In float32 its floor is about 1e-7·E g²; `r.floor` says.  Every other predictor, any function [n, d] → [n] or [n, 1],
-    is sampled on `samples` fresh points, which needs a `key`.  A training run of several seeds gives a value a seed.
+    is sampled on `samples` fresh points, which needs a `key`.  Many runs trained together give a value each.
 
     **Raises** ValueError when it must sample and has no key, or when the predictor does not return one value a point.
     """
@@ -91,10 +82,10 @@ def population_risk(predictor: Predictor, task: Task, *, key: PRNGKeyArray | Non
     exact = readout(predictor)
     if exact is not None and has_exact_risk(task, exact[0]):
         neurons, u = exact
-        if u.ndim > 1:
-            value, floor = eqx.filter_vmap(lambda phi, v: _exact(phi, v, as_arrays(task)))(neurons, u)
-        else:
-            value, floor = _exact(neurons, u, as_arrays(task))
+        risk_and_floor = partial(_exact, task=as_arrays(task))
+        for _ in range(u.ndim - 1):  # a run's axes: seeds, settings
+            risk_and_floor = eqx.filter_vmap(risk_and_floor)
+        value, floor = risk_and_floor(neurons, u)
         return Risk(jnp.maximum(value, 0), 0.0, floor, task)
     checks.count("samples", samples, least=2)
     if not callable(predictor):
@@ -106,21 +97,21 @@ def population_risk(predictor: Predictor, task: Task, *, key: PRNGKeyArray | Non
 
 def has_exact_risk(task: Task, neurons: Neurons) -> bool:
     """Whether both are made of leaky ReLUs over the same inputs, so that every moment has a closed form."""
-    kinds = isinstance(task, SingleNeuron) and isinstance(task.activation, LeakyReLU)
-    return kinds and isinstance(neurons.activation, LeakyReLU) and neurons.weight.shape[-1] == task.d
+    known = as_teacher(task) is not None and isinstance(neurons.activation, LeakyReLU)
+    return known and neurons.weight.shape[-1] == task.d
 
 
 def as_arrays(task: Any) -> Any:
-    """The task with norm and bias as arrays: tasks of one dimension then share one compilation."""
+    """The task with its numbers as arrays: tasks of one shape then share one compilation."""
     return jax.tree.map(jnp.asarray, task)
 
 
-def exact_risk(neurons: Neurons, u: Float[Array, " p"], task: SingleNeuron) -> Float[Array, ""]:
+def exact_risk(neurons: Neurons, u: Float[Array, " p"], task: Task) -> Float[Array, ""]:
     """E(φ(x)·u − g(x))², differentiable in the neurons and in u; unclipped, so that descent can follow it."""
     return _quadratic(feature_moments(neurons, task), u)[0]
 
 
-def _exact(neurons: Neurons, u: Float[Array, " p"], task: SingleNeuron) -> tuple[Float[Array, ""], Float[Array, ""]]:
+def _exact(neurons: Neurons, u: Float[Array, " p"], task: Task) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """The risk and its rounding floor.  The moments are a program of their own, which fits and risks share."""
     return _quadratic(_moments(neurons, task), u)
 
@@ -137,109 +128,39 @@ def _quadratic(
     return value, floor
 
 
-def feature_moments(
-    neurons: Neurons, task: SingleNeuron
-) -> tuple[Float[Array, "p p"], Float[Array, " p"], Float[Array, ""]]:
-    """K = E φφᵀ, k = E φ g and E g² for a layer of neurons φ and a single-neuron task g, all leaky ReLUs."""
-    W, b, sigma, tau = neurons.weight, neurons.bias, neurons.activation, task.activation
-    v = task.weight.astype(W.dtype)[None, :]
-    c = jnp.full((1,), task.bias, W.dtype)
-    if sigma == tau:  # one product for all: the teacher is one more neuron
+def feature_moments(neurons: Neurons, task: Task) -> tuple[Float[Array, "p p"], Float[Array, " p"], Float[Array, ""]]:
+    """K = E φφᵀ, k = E φ g and E g² for a layer of neurons φ and a task g that is a sum of neurons, all leaky ReLUs."""
+    teacher = as_teacher(task)
+    assert teacher is not None
+    W, b, sigma, tau = neurons.weight, neurons.bias, neurons.activation, teacher.activation
+    V, c, a = (value.astype(W.dtype) for value in (teacher.weight, teacher.bias, teacher.coefficients))
+    if sigma == tau:  # one product for all: the teacher's are some more neurons
         r = W.shape[0]
-        biases = jnp.concatenate([jnp.zeros(r, W.dtype) if b is None else b, c])
-        every = pair_moments(jnp.concatenate([W, v]), biases, sigma, jnp.concatenate([W, v]), biases, sigma)
-        K, k, square = every[:r, :r], every[:r, r], every[r, r]
+        weights, biases = jnp.concatenate([W, V]), jnp.concatenate([jnp.zeros(r, W.dtype) if b is None else b, c])
+        every = pair_moments(weights, biases, sigma, weights, biases, sigma)
+        K, cross, own = every[:r, :r], every[:r, r:], every[r:, r:]
     else:
-        K, k = pair_moments(W, b, sigma, W, b, sigma), pair_moments(W, b, sigma, v, c, tau)[:, 0]
-        square = pair_moments(v, c, tau, v, c, tau)[0, 0]
-    K, k = neurons.scale**2 * K, neurons.scale * k
+        K, cross = pair_moments(W, b, sigma, W, b, sigma), pair_moments(W, b, sigma, V, c, tau)
+        own = pair_moments(V, c, tau, V, c, tau)
+    K, k, square = neurons.scale**2 * K, neurons.scale * matmul(cross, a), a @ matmul(own, a)
     if neurons.constant is not None:
-        own = neurons.scale * neurons.constant * _means(W, b, sigma)
-        K = jnp.block([[K, own[:, None]], [own[None, :], jnp.full((1, 1), neurons.constant**2, K.dtype)]])
-        k = jnp.concatenate([k, neurons.constant * _means(v, c, task.activation)])
+        edge = neurons.scale * neurons.constant * neuron_means(W, b, sigma)
+        K = jnp.block([[K, edge[:, None]], [edge[None, :], jnp.full((1, 1), neurons.constant**2, K.dtype)]])
+        k = jnp.concatenate([k, neurons.constant * (neuron_means(V, c, tau) @ a)[None]])
     return K, k, square
 
 
 _moments = eqx.filter_jit(feature_moments)
 
 
-def pair_moments(
-    W: Float[Array, "r d"],
-    b: Float[Array, " r"] | None,
-    sigma: Nonlinearity,
-    V: Float[Array, "s d"],
-    c: Float[Array, " s"] | None,
-    tau: Nonlinearity,
-) -> Float[Array, "r s"]:
-    """E σ(⟨w_i, x⟩ + b_i)·τ(⟨v_j, x⟩ + c_j) over x ~ N(0, I), for leaky ReLUs σ and τ; no bias at all is cheaper.
-
-    A leaky ReLU is (z)₊ − slope·(−z)₊, and each product of two such parts has the moment of THEORY's section 3.
-    """
-    a1, a2 = _lengths(W)[:, None], _lengths(V)[None, :]
-    cosine = jnp.clip(safe_divide(gram(W, V), a1 * a2), -1, 1)
-    if b is None and c is None and sigma == tau:
-        pair = Covariance(a1**2, a2**2, a1 * a2 * (1 - cosine), a1 * a2 * (1 + cosine))
-        return sigma.propagate(pair).cross
-    b1 = jnp.zeros_like(a1) if b is None else b[:, None]
-    b2 = jnp.zeros_like(a2) if c is None else c[None, :]
-    total = jnp.zeros_like(cosine)
-    for p, s in zip(_slopes(sigma), (1, -1), strict=True):
-        for q, t in zip(_slopes(tau), (1, -1), strict=True):
-            if p * q != 0:
-                total += p * q * _relu_moments(a1, s * b1, a2, t * b2, 1 - s * t * cosine, 1 + s * t * cosine)
-    return total
-
-
-def _relu_moments(
-    a1: Float[Array, "r 1"],
-    b1: Float[Array, "r 1"],
-    a2: Float[Array, "1 s"],
-    b2: Float[Array, "1 s"],
-    below: Float[Array, "r s"],
-    above: Float[Array, "r s"],
-) -> Float[Array, "r s"]:
-    """E(a₁U + b₁)₊(a₂V + b₂)₊; a neuron of zero weight is the constant (b)₊."""
-    some1, some2 = a1 > 0, a2 > 0
-    beta, gamma = b1 / jnp.where(some1, a1, 1), b2 / jnp.where(some2, a2, 1)
-    beta, gamma = jnp.where(some1, beta, 0), jnp.where(some2, gamma, 0)
-    both = a1 * a2 * relu_pair_moment(beta, gamma, below, above)
-    mean1, mean2 = a1 * relu_mean(beta), a2 * relu_mean(gamma)
-    constant1, constant2 = jax.nn.relu(b1), jax.nn.relu(b2)
-    dead = jnp.where(some1, mean1, constant1) * jnp.where(some2, mean2, constant2)
-    return jnp.where(some1 & some2, both, dead)
-
-
-def _means(W: Float[Array, "r d"], b: Float[Array, " r"] | None, sigma: Nonlinearity) -> Float[Array, " r"]:
-    """E σ(⟨w_i, x⟩ + b_i)."""
-    a = _lengths(W)
-    b = jnp.zeros_like(a) if b is None else b
-    beta = safe_divide(b, a)
-    parts = [
-        p * (a * (s * beta * normal_cdf(s * beta) + normal_pdf(beta)))
-        for p, s in zip(_slopes(sigma), (1, -1), strict=True)
-    ]
-    return jnp.where(a > 0, parts[0] + parts[1], sigma(b))
-
-
-def _slopes(sigma: Nonlinearity) -> tuple[float, float]:
-    """(p, q) of σ(z) = p·(z)₊ + q·(−z)₊."""
-    if sigma.relu_slopes is None:
-        raise TypeError(f"exact moments need a (leaky) ReLU, got {type(sigma).__name__}")
-    return sigma.relu_slopes
-
-
-def _lengths(W: Float[Array, "r d"]) -> Float[Array, " r"]:
-    return safe_sqrt(jnp.sum(W**2, axis=1))
-
-
-def population_regression(features: FeatureMap, task: SingleNeuron, *, ridge: Float[Array, ""] | float) -> FeatureFit:
+def population_regression(features: FeatureMap, task: Task, *, ridge: Float[Array, ""] | float) -> FeatureFit:
     """The best readout of given features in the population: ridge regression on infinitely many samples, exactly.
 
         (E φφᵀ + ridge·I) u = E φ g
 
     `population_risk(fit, task)` of the fit is exact too; at ridge → 0 it is E g² − kᵀK⁻¹k.  `ridge` is absolute.
 
-    **Raises** TypeError unless the features are one layer of leaky ReLU neurons and the task is such a neuron;
+    **Raises** TypeError unless the features are one layer of leaky ReLU neurons and the task is one or a sum of such;
     ValueError when the moments are in float32 (they need `jax_enable_x64`: the features' overlaps are too close to
     singular), or, naming a ridge that works, when K + ridge·I is not positive definite.
     """
@@ -247,8 +168,8 @@ def population_regression(features: FeatureMap, task: SingleNeuron, *, ridge: Fl
     neurons = features.neurons if isinstance(features, FeatureMap) else None
     if neurons is None or not has_exact_risk(task, neurons):
         raise TypeError(
-            "population_regression needs one layer of (leaky) ReLU neurons and a single-neuron task of that kind, over "
-            "the same inputs; use ridge_regression on samples instead"
+            "population_regression needs one layer of (leaky) ReLU neurons and a task of such neurons (a single-neuron task "
+            "or rf.tasks.relu_teacher) over the same inputs; use ridge_regression on samples instead"
         )
     if neurons.weight.dtype != jnp.float64:
         raise ValueError(
@@ -271,10 +192,10 @@ def _sampled(predictor: Predictor, task: Task, key: PRNGKeyArray, samples: int) 
 
 
 def _one_output(values: Float[Array, "..."], y: Float[Array, " n"]) -> Float[Array, "... n"]:
-    """Predictions [n], [n, 1], or with a leading axis of seeds, as [..., n]."""
+    """Predictions [n], [n, 1], or with the leading axes of many runs, as [..., n]."""
     n = y.shape[0]
     if values.shape[-1:] == (1,) and values.shape[-2:-1] == (n,) and values.shape != (n,):
         values = values[..., 0]
-    if values.ndim not in (1, 2) or values.shape[-1] != n:
+    if values.ndim == 0 or values.shape[-1] != n:
         raise ValueError(f"predictor must return one value a point; for {n} points it returned {list(values.shape)}")
     return values

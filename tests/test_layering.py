@@ -16,7 +16,7 @@ import rfjax
 
 ROOT = pathlib.Path(rfjax.__file__).parent
 FLOORS = (
-    "cli", "commands", "experiments", "interop", "plots", "theory", "saving", "training", "risk", "dynamics",
+    "cli", "commands", "experiments", "interop", "plots", "theory", "saving", "diagnostics", "training", "risk", "dynamics",
     "regression", "views", "tangent", "features", "kernels", "networks", "tasks", "activations", "numerics", "storage",
     "progress", "checks",
 )  # fmt: skip
@@ -29,6 +29,7 @@ OPTIONAL = (
     "neural_tangents",
     "sklearn",
     "flax",
+    "orbax",
     "mpmath",
     "hypothesis",
     "pytest",

@@ -82,7 +82,7 @@ def test_the_exact_risk_is_that_of_simulation(student, teacher):
     assert float(risk.relative) == pytest.approx(float(risk.value) / task.variance, rel=1e-12)
 
 
-@pytest.mark.parametrize("parameterization", ["ntk", "standard", "mean_field"])
+@pytest.mark.parametrize("parameterization", ["ntk", "standard", "mean_field", "mup"])
 def test_networks_and_their_frozen_features_have_exact_risks(parameterization):
     stds = {"w_std": jnp.asarray(1.3), "b_std": jnp.asarray(0.4)}  # as arrays they share one compilation
     net = rf.mlp(depth=1, width=R, parameterization=parameterization, **stds)

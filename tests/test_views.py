@@ -74,7 +74,7 @@ def test_networks_without_a_limit_say_so(view):
         (lambda: rf.empirical_ntk(3, PARAMS), TypeError, "net must be a network or a function"),
         (lambda: rf.empirical_ntk(function, np.ones(3, int)), TypeError, "parameter must have a floating dtype"),
         (lambda: rf.empirical_ntk(function, {"w": np.ones(3), "n": 2}), TypeError, "parameter must have a floating"),
-        (lambda: rf.empirical_ntk(NET, PARAMS, outputs="all"), ValueError, "outputs must be one of mean, full"),
+        (lambda: rf.empirical_ntk(NET, PARAMS, outputs="all"), ValueError, "outputs must be one of mean"),
         (lambda: rf.empirical_ntk(NET, PARAMS)(X[:, :2]), ValueError, "X must have 3 columns"),
         (lambda: rf.empirical_ntk(NET, PARAMS[:2])(X), ValueError, "params"),
         (lambda: rf.empirical_ntk(lambda p, X: X, np.ones(3))(X[:, :, None]), ValueError, "X must have shape"),

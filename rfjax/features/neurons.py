@@ -74,10 +74,15 @@ def _hidden_neurons(net: object, params: Params) -> Neurons | None:
         case _:
             return None
     width, fan_in = hidden["weight"].shape
-    standard = first.parameterization == "standard"  # whose parameters carry their scale
-    weight = hidden["weight"] * (1 if standard else first.scale(fan_in))
-    bias = hidden["bias"] * (1 if standard else first.b_std) if first.has_bias else None
-    return Neurons(weight, bias, activation, last.scale(width), last.b_std if last.has_bias else None)
+    weight, bias = first.multipliers(fan_in)
+    scale, constant = last.scales(width)
+    return Neurons(
+        hidden["weight"] * weight,
+        hidden["bias"] * bias if first.has_bias else None,
+        activation,
+        scale,
+        constant if last.has_bias else None,
+    )
 
 
 def network_neurons(net: object, params: Params) -> tuple[Neurons, Float[Array, " p"]] | None:
@@ -92,10 +97,8 @@ def network_neurons(net: object, params: Params) -> tuple[Neurons, Float[Array, 
     if features is None or net.layers[-1].width != 1:  # type: ignore[attr-defined]
         return None
     last, out = net.layers[-1], params[-1]  # type: ignore[attr-defined]
-    readout = [out["weight"][0], *([out["bias"]] if last.has_bias else [])]
-    if last.parameterization == "standard":
-        factors = [features.scale, *([features.constant] if last.has_bias else [])]
-        readout = [part / factor for part, factor in zip(readout, factors, strict=True)]
+    weight, bias = last.spreads(out["weight"].shape[1])
+    readout = [out["weight"][0] / weight, *([out["bias"] / bias] if last.has_bias else [])]
     return features, jnp.concatenate(readout)
 
 

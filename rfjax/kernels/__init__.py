@@ -11,7 +11,7 @@ from rfjax.kernels.pairs import CrossPairs, DiagonalPairs, Pairs
 from rfjax.kernels.pivoted import PivotedCholesky, pivoted_cholesky
 from rfjax.kernels.ring import Ring
 from rfjax.kernels.stationary import RBF, Matern, RationalQuadratic, laplace, matern, rational_quadratic, rbf
-from rfjax.kernels.tiles import Tiling, memory_bound
+from rfjax.kernels.tiles import Tiling, held_bytes, memory_bound
 
 __all__ = [
     "RBF",
@@ -37,6 +37,7 @@ __all__ = [
     "Tiling",
     "angular",
     "arc_cosine",
+    "held_bytes",
     "laplace",
     "matern",
     "memory_bound",

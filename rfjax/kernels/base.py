@@ -46,8 +46,18 @@ class Kernel(eqx.Module):
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in values.items() if isinstance(value, Kernel)}
 
+    def _matrix(self, X: Float[Array, "n d"], Y: Float[Array, "m d"] | None, tiling: Any) -> Float[Array, "n m"]:
+        """k(X, Y), and k(X) without Y, in the blocks that `_tiling` has chosen."""
+        if Y is None:
+            return self_gram(_evaluate, self._prepared(X, X), X, tiling)
+        return cross_gram(_evaluate, self._prepared(X, Y), X, Y, tiling)
+
+    def _rows(self, X: Float[Array, "n d"]) -> int:
+        """How many rows of k(X) there are: one a point, but for kernels that keep outputs apart."""
+        return X.shape[0]
+
     def _product(
-        self, X: Float[Array, "n d"], Y: Float[Array, "m d"] | None, V: Float[Array, "m c"], layout: Tiling | Ring
+        self, X: Float[Array, "n d"], Y: Float[Array, "m d"] | None, V: Float[Array, "m c"], layout: Any
     ) -> Float[Array, "n c"]:
         """k(X, Y) V, and k(X) V without Y."""
         kernel = self._prepared(X, X if Y is None else Y)
@@ -90,13 +100,12 @@ class Kernel(eqx.Module):
         """
         X = checks.points("X", X)
         Y = None if Y is None else checks.points("Y", Y, columns=X.shape[1])
-        V = checks.targets("V", V, rows=(X if Y is None else Y).shape[0])
+        V = checks.targets("V", V, rows=self._rows(X if Y is None else Y))
         columns = V if V.ndim == 2 else V[:, None]
         product, ok = _matvec(self, X, Y, columns, self.layout(X, Y))
-        return _in_range(X, product.reshape(X.shape[:1] + V.shape[1:]), ok)
+        return _in_range(X, product.reshape(product.shape[:1] + V.shape[1:]), ok)
 
-    @final
-    def layout(self, X: Float[Array, "n d"], Y: Float[Array, "m d"] | None) -> Tiling | Ring:
+    def layout(self, X: Float[Array, "n d"], Y: Float[Array, "m d"] | None) -> Any:
         """How a product with k(X, Y) is divided: over the devices that hold the rows, and into tiles."""
         other = X if Y is None else Y
         itemsize = jnp.result_type(X, other).itemsize
@@ -108,7 +117,8 @@ class Kernel(eqx.Module):
         """This kernel on some columns of the data: `rbf(1.0).on([0, 2])`, an int for one.  See `rf.kernels.Restrict`."""
         return Restrict(self, columns)
 
-    def _tiling(self, X: Array, Y: Array, *, square: bool = False) -> Tiling:
+    def _tiling(self, X: Array, Y: Array, *, square: bool = False) -> Any:
+        """The blocks of k(X, Y), hashable: what `_matrix` is compiled for."""
         n, m = X.shape[0], Y.shape[0]
         # Over several devices the compiler divides one whole product better than a loop over its tiles.
         if not self.tiled or _is_spread(X) or _is_spread(Y):
@@ -137,16 +147,16 @@ def _evaluate(kernel: Kernel, pairs: Pairs) -> Float[Array, "..."]:
 
 
 @partial(jax.jit, static_argnames="tiling")
-def _self_gram(kernel: Kernel, X: Float[Array, "n d"], tiling: Tiling) -> tuple[Float[Array, "n n"], Bool[Array, ""]]:
-    K = self_gram(_evaluate, kernel._prepared(X, X), X, tiling)
+def _self_gram(kernel: Kernel, X: Float[Array, "n d"], tiling: Any) -> tuple[Float[Array, "n n"], Bool[Array, ""]]:
+    K = kernel._matrix(X, None, tiling)
     return K, _finite(jnp.diagonal(K))  # by Cauchy and Schwarz nothing is larger
 
 
 @partial(jax.jit, static_argnames="tiling")
 def _cross_gram(
-    kernel: Kernel, X: Float[Array, "n d"], Y: Float[Array, "m d"], tiling: Tiling
+    kernel: Kernel, X: Float[Array, "n d"], Y: Float[Array, "m d"], tiling: Any
 ) -> tuple[Float[Array, "n m"], Bool[Array, ""]]:
-    K = cross_gram(_evaluate, kernel._prepared(X, Y), X, Y, tiling)
+    K = kernel._matrix(X, Y, tiling)
     return K, _finite(K)
 
 
@@ -158,7 +168,7 @@ def _diagonal(kernel: Kernel, X: Float[Array, "n d"]) -> tuple[Float[Array, " n"
 
 @partial(jax.jit, static_argnames="layout")
 def _matvec(
-    kernel: Kernel, X: Float[Array, "n d"], Y: Float[Array, "m d"] | None, V: Float[Array, "m c"], layout: Tiling | Ring
+    kernel: Kernel, X: Float[Array, "n d"], Y: Float[Array, "m d"] | None, V: Float[Array, "m c"], layout: Any
 ) -> tuple[Float[Array, "n c"], Bool[Array, ""]]:
     product = kernel._product(X, Y, V.astype(jnp.result_type(X, X if Y is None else Y, V)), layout)
     return product, _finite(product)

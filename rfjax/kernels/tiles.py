@@ -46,6 +46,11 @@ def memory_bound(nbytes: int) -> Iterator[None]:
         _BOUND.reset(token)
 
 
+def held_bytes(default: dict[str, int] = _DEFAULT, accelerator: int = _ACCELERATOR) -> int:
+    """The memory bound in force, otherwise the default of this device."""
+    return _BOUND.get() or default.get(jax.default_backend(), accelerator)
+
+
 class Tiling(NamedTuple):
     """How an n x m matrix is cut: the shape of a tile and how many there are, rows first."""
 
@@ -57,8 +62,7 @@ class Tiling(NamedTuple):
     @classmethod
     def of(cls, n: int, m: int, itemsize: int, *, square: bool = False) -> "Tiling":
         """Tiles within the memory bound, as nearly equal as n and m allow: the last ones overlap instead of padding."""
-        bound = _BOUND.get() or _DEFAULT.get(jax.default_backend(), _ACCELERATOR)
-        area = max(64, bound // (_LIVE * itemsize))
+        area = max(64, held_bytes() // (_LIVE * itemsize))
         side = math.isqrt(area)
         rows = min(n, side)
         columns = min(m, side if square else area // rows)

@@ -16,15 +16,23 @@ from rfjax.activations import Nonlinearity, from_function
 from rfjax.networks.base import Layer, Params, State, require_gaussian
 from rfjax.numerics import gram
 
-PARAMETERIZATIONS = ("ntk", "standard", "mean_field")
+Std = Float[Array, ""] | float
+PARAMETERIZATIONS = ("ntk", "standard", "mean_field", "mup", "mup_readout")
 
 
 class Dense(Layer):
-    """A fully connected layer of `width` units.
+    """A fully connected layer of `width` units, z = A·W h + B·b, whose parameterisation says A, B and how W and b are drawn.
 
-        ntk:         z = (w_std/√fan_in)·W h + b_std·b      W, b ~ N(0, 1)
-        standard:    z = W h + b                            W ~ N(0, w_std²/fan_in), b ~ N(0, b_std²)
-        mean_field:  z = (w_std/fan_in)·W h + b_std·b       W, b ~ N(0, 1)
+                     A                      W                        B             b
+        ntk          w_std/√fan_in          N(0, 1)                  b_std         N(0, 1)
+        standard     1                      N(0, w_std²/fan_in)      1             N(0, b_std²)
+        mean_field   w_std/fan_in           N(0, 1)                  b_std         N(0, 1)
+        mup          w_std·√(width/fan_in)  N(0, 1/width)            b_std·√width  N(0, 1/width)
+        mup_readout  w_std/√fan_in          N(0, 1/fan_in)           b_std         N(0, 1)
+
+    One learning rate of SGD moves A·W at A² times itself: the factors are the learning rates of the layers, so that any
+    optimiser serves as it is (the abc-parameterisation of Yang & Hu 2021, whose maximal-update row is mup, with
+    mup_readout for the last layer).  Adam, which forgets the scale of gradients, moves A·W at A times its rate.
 
     Infinite width, with q the NNGP and Θ the NTK before the layer:
 
@@ -32,7 +40,7 @@ class Dense(Layer):
         Θ' = q' + w_std² Θ                                  ntk     (Jacot, Gabriel & Hongler 2018)
         Θ' = fan_in·q + [bias] + w_std² Θ                   standard (Sohl-Dickstein et al. 2020)
 
-    Mean-field layers have finite readings only.  With b_std = 0 there is no bias parameter.  Parameters:
+    Mean-field and mup layers have finite readings only.  With b_std = 0 there is no bias parameter.  Parameters:
     {"weight": [width, fan_in], "bias": [width]}.  `w_std` and `b_std` are leaves: they differentiate.
 
     **Raises** ValueError for a width below 1, a negative or infinite std or an unknown parameterisation.
@@ -58,38 +66,61 @@ class Dense(Layer):
         self.parameterization = checks.choice("parameterization", parameterization, PARAMETERIZATIONS)
         self.has_bias = not (isinstance(b_std, (int, float, np.number)) and b_std == 0)
 
-    def scale(self, fan_in: int) -> Float[Array, ""] | float:
-        """The factor of ⟨w, h⟩ in one output whose weights have unit variance: w_std/√fan_in, mean-field w_std/fan_in."""
-        return self.w_std / (fan_in if self.parameterization == "mean_field" else math.sqrt(fan_in))
+    def multipliers(self, fan_in: int) -> tuple[Std, Std]:
+        """(A, B) of z = A·W h + B·b."""
+        match self.parameterization:
+            case "standard":
+                return 1.0, 1.0
+            case "mean_field":
+                return self.w_std / fan_in, self.b_std
+            case "mup":
+                return self.w_std * math.sqrt(self.width / fan_in), self.b_std * math.sqrt(self.width)
+            case _:
+                return self.w_std / math.sqrt(fan_in), self.b_std
+
+    def spreads(self, fan_in: int) -> tuple[Std, Std]:
+        """The standard deviations that W and b are drawn with."""
+        match self.parameterization:
+            case "standard":
+                return self.w_std / math.sqrt(fan_in), self.b_std
+            case "mup":
+                return 1 / math.sqrt(self.width), 1 / math.sqrt(self.width)
+            case "mup_readout":
+                return 1 / math.sqrt(fan_in), 1.0
+            case _:
+                return 1.0, 1.0
+
+    def scales(self, fan_in: int) -> tuple[Std, Std]:
+        """The factors of ⟨w, h⟩ and b in one output where both have unit variance: multipliers times spreads."""
+        (a, b), (w, v) = self.multipliers(fan_in), self.spreads(fan_in)
+        return a * w, b * v
 
     def _init(self, key: PRNGKeyArray, in_dim: int) -> Params:
         weight_key, bias_key = jax.random.split(key)
-        standard = self.parameterization == "standard"
-        params = {
-            "weight": jax.random.normal(weight_key, (self.width, in_dim)) * (self.scale(in_dim) if standard else 1)
-        }
+        weight, bias = self.spreads(in_dim)
+        params = {"weight": jax.random.normal(weight_key, (self.width, in_dim)) * weight}
         if self.has_bias:
-            params["bias"] = jax.random.normal(bias_key, (self.width,)) * (self.b_std if standard else 1)
+            params["bias"] = jax.random.normal(bias_key, (self.width,)) * bias
         return params
 
     def _apply(self, params: Params, X: Float[Array, "n in"], key: PRNGKeyArray | None = None) -> Float[Array, "n out"]:
         fan_in = params["weight"].shape[1]
         if X.shape[1] != fan_in:
             raise ValueError(f"X must have {fan_in} columns for these parameters, got shape {list(X.shape)}")
-        standard = self.parameterization == "standard"
-        z = gram(X, params["weight"]) * (1 if standard else self.scale(fan_in))
-        return z + params["bias"] * (1 if standard else self.b_std) if self.has_bias else z
+        weight, bias = self.multipliers(fan_in)
+        z = gram(X, params["weight"]) * weight
+        return z + params["bias"] * bias if self.has_bias else z
 
     def features(self, h: Float[Array, "n in"]) -> Float[Array, "n p"]:
-        """φ with E φ(x)·φ(y) over the layers before = this layer's NNGP: [scale·h, b_std], p = fan_in + [bias].
+        """φ with E φ(x)·φ(y) over the layers before = this layer's NNGP: `scales` times [h, 1], p = fan_in + [bias].
 
-        An output is φ times (weight, bias), each of unit variance at the start.
+        An output is φ times (weight, bias), once each is divided by its spread at the start.
         """
-        return self._columns(h, self.scale(h.shape[1]), self.b_std)
+        return self._columns(h, *self.scales(h.shape[1]))
 
     def gradient_features(self, h: Float[Array, "n in"]) -> Float[Array, "n p"]:
-        """∂z/∂(weight, bias) of one unit: `features`, but [h, 1] in the standard parameterisation."""
-        return self._columns(h, 1.0, 1.0) if self.parameterization == "standard" else self.features(h)
+        """∂z/∂(weight, bias) of one unit: `multipliers` times [h, 1]."""
+        return self._columns(h, *self.multipliers(h.shape[1]))
 
     def _columns(self, h: Float[Array, "n in"], weight: Any, bias: Any) -> Float[Array, "n p"]:
         if not self.has_bias:
@@ -97,10 +128,12 @@ class Dense(Layer):
         return jnp.concatenate([h * weight, jnp.broadcast_to(jnp.asarray(bias, h.dtype), (h.shape[0], 1))], axis=1)
 
     def _propagate(self, state: State) -> State:
-        if self.parameterization == "mean_field":
+        if self.parameterization not in ("ntk", "standard"):
+            name = self.parameterization.removesuffix("_readout")
             raise ValueError(
-                "a mean_field network has no NNGP or NTK limit (its output shrinks as width grows): use its finite "
-                "views (empirical_ntk, random_features, train), or parameterization='ntk' or 'standard'"
+                f"a {name} network has no NNGP or NTK limit (its output shrinks as width grows, and its kernel moves in "
+                "training): use its finite views (empirical_ntk, random_features, train), or parameterization='ntk' or "
+                "'standard'"
             )
         covariance = state.covariance.affine(self.w_std, self.b_std)
         own = covariance.cross

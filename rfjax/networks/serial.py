@@ -144,15 +144,21 @@ def mlp(
 ) -> Serial:
     """A multilayer perceptron: `depth` times (Dense(width), activation), then Dense(out), all with the same stds.
 
-    With parameterization="mean_field" only the last layer is mean-field (it averages its units); the hidden layers
-    are in the NTK parameterisation.  See `Dense` for the formulas.
+    `parameterization`, with one learning rate of SGD for all widths n (`Dense` has the formulas):
+
+        "ntk"         lazy as n grows: units move O(1/√n), and the network becomes its linearisation
+        "standard"    the same start as "ntk"; learning rates have to shrink as 1/n
+        "mean_field"  the last layer averages its units, the others are "ntk"; features move, with learning rates ∝ n
+        "mup"         maximal update: features move O(1) at every width (the last layer is "mup_readout")
 
     **Raises** ValueError or TypeError for depth, width or out below 1, bad stds or unknown names.
     """
     checks.count("depth", depth)
     checks.count("out", out)
-    hidden_kind = "ntk" if parameterization == "mean_field" else parameterization
+    hidden, last = {"mean_field": ("ntk", "mean_field"), "mup": ("mup", "mup_readout")}.get(
+        parameterization, (parameterization, parameterization)
+    )
     layers: list[Layer] = []
     for _ in range(depth):
-        layers += [Dense(width, w_std, b_std, parameterization=hidden_kind), Activation(activation)]
-    return Serial(*layers, Dense(out, w_std, b_std, parameterization=parameterization))
+        layers += [Dense(width, w_std, b_std, parameterization=hidden), Activation(activation)]
+    return Serial(*layers, Dense(out, w_std, b_std, parameterization=last))

@@ -1,6 +1,7 @@
 """Numbers done right once: Gaussian distribution functions, Hermite functions, safe roots and angles, full-precision
 products, and 2×2 covariances that keep their digits at coincident points."""
 
+from rfjax.numerics.cosine import cosine
 from rfjax.numerics.covariance import Covariance
 from rfjax.numerics.gaussian import (
     bivariate_normal_cdf,
@@ -19,6 +20,7 @@ __all__ = [
     "angle",
     "arctan2",
     "bivariate_normal_cdf",
+    "cosine",
     "gaussian_quadrature",
     "gram",
     "hermite",

@@ -11,8 +11,9 @@ from jaxtyping import Array, Float
 from rfjax import checks
 from rfjax.features import FeatureMap
 from rfjax.kernels import Kernel
-from rfjax.numerics import matmul
+from rfjax.regression.normal import predictions
 from rfjax.regression.solvers import Stats
+from rfjax.regression.solvers.stream import rows
 
 # The function that a fit corrects: X [n, d] to [n] or [n, c].
 Start = Callable[[Float[Array, "n d"]], Float[Array, "..."]]
@@ -44,9 +45,12 @@ class FeatureFit(eqx.Module):
     stats: Stats
 
     def __call__(self, X: Float[Array, "m d"]) -> Float[Array, "m ..."]:
-        """Predictions [m] or [m, c], with y's trailing shape.  Raises TypeError or ValueError for bad data."""
-        X = checks.points("X", X)
-        return with_start(matmul(self.features(X), self.coefficients), self.start, X)
+        """Predictions [m] or [m, c], with y's trailing shape, where φ(X) is large by blocks of rows.
+
+        X may be a NumPy array or a memory map.  Raises TypeError or ValueError for bad data.
+        """
+        X = rows("X", X)
+        return with_start(predictions(self.features, self.coefficients, X), self.start, X)
 
 
 def with_start(values: Float[Array, "m ..."], start: Start | None, X: Float[Array, "m d"]) -> Float[Array, "m ..."]:

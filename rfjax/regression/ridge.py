@@ -11,7 +11,7 @@ from rfjax import checks
 from rfjax.features import FeatureMap
 from rfjax.kernels import Kernel
 from rfjax.regression.fit import FeatureFit, KernelFit, Start, as_start, start_values
-from rfjax.regression.gram import as_kernel, as_points
+from rfjax.regression.gram import as_kernel
 from rfjax.regression.primal import fit_features
 from rfjax.regression.solvers import Solver
 from rfjax.regression.solvers.choice import as_solver, choose
@@ -43,7 +43,7 @@ def ridge_regression(
     millions; `key` draws them and is required), "eigenpro" (stochastic, memory of the order of n).  "auto" goes by n,
     the dtype and the free memory, and `fit.stats.reason` says why.  All but "nystrom" are the same predictor to their
     tolerance.  For "nystrom" and "eigenpro" X may be a NumPy array or a memory map, which is read in blocks.  A feature
-    map knows "cholesky" and "cg".
+    map knows "cholesky" and "cg"; where φ(X) is large "cholesky" reads X in blocks too, and holds a block of φ(X) only.
 
     With "cholesky" and "cg" it jits, vmaps and (Cholesky) differentiates.  **Raises** TypeError or ValueError for bad
     data or settings; ValueError, naming a ridge that works, when the matrix is not positive definite, or saying what was
@@ -53,7 +53,7 @@ def ridge_regression(
     as_kernel(model)
     chosen = as_solver(solver, key)
     checks.number("ridge", ridge, least=0.0)
-    X = as_points(model, X) if isinstance(model, FeatureMap) else rows("X", X)
+    X = rows("X", X, columns=model.in_dim if isinstance(model, FeatureMap) else None)
     y = checks.targets("y", y, rows=X.shape[0])
     start = as_start(start)
     if isinstance(model, FeatureMap):

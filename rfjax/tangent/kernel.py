@@ -1,76 +1,171 @@
 """The empirical neural tangent kernel of any model at given parameters."""
 
+from functools import lru_cache
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax import lax
+import numpy as np
 from jaxtyping import Array, Float
 
 from rfjax import checks
-from rfjax.kernels import Kernel, Pairs, Ring, Tiling
+from rfjax.kernels import DiagonalPairs, Kernel, Pairs, held_bytes
 from rfjax.networks import Function, Layer, Params, as_function
-from rfjax.numerics import gram
-from rfjax.tangent.jacobian import jacobian, output_count, parameter_count
-from rfjax.tangent.structured import flatten, full_kernel, mean_kernel
+from rfjax.tangent import blocks
+from rfjax.tangent.plan import METHODS, Plan, Problem, plan
+from rfjax.tangent.selection import Chosen, PointFunction, choose, paths, point_function
+from rfjax.tangent.uses import Layout, layout
+from rfjax.tangent.vectors import product
 
-_ENTRIES = 2**25  # of a Jacobian block, each of the two that are alive at once
+OUTPUTS = ("mean", "trace", "pseudo", "diagonal", "full")
+_MODES = {"mean": "sum", "trace": "sum", "pseudo": "sum", "diagonal": "diagonal", "full": "full"}
+_DEFAULT = {"cpu": 2**30}  # bytes: rows are computed again for every tile, so that tiles are large
+_ACCELERATOR = 2**33
 
 
 class EmpiricalNTK(Kernel):
-    """k(x, y) = (1/c) Σ_a ⟨∂f_a(x)/∂θ, ∂f_a(y)/∂θ⟩ at fixed parameters θ; made by `rf.empirical_ntk`.
+    """⟨∂f_a(x)/∂θ, ∂f_b(y)/∂θ⟩ at fixed parameters θ, of one pair of outputs or another; made by `rf.empirical_ntk`.
 
-    outputs="mean" gives [n, m]; outputs="full" keeps the outputs apart, [n·c, m·c] with rows ordered (x, output).
-    Dense networks use the products of their layers (`rfjax.tangent.structured`); anything else contracts Jacobians in
-    blocks of rows.
+    `chosen` says which leaves of `params` are differentiated.  `plan(X, Y)` tells by which algorithm, and in which
+    blocks, k(X, Y) is computed.
     """
 
     net: Layer | Function
     params: Params
     outputs: str = eqx.field(static=True)
+    method: str = eqx.field(static=True)
+    chosen: Chosen = eqx.field(static=True)
 
-    def __init__(self, net: Any, params: Params, outputs: str = "mean"):
+    def __init__(self, net: Any, params: Params, outputs: str = "mean", method: str = "auto", parameters: Any = None):
         self.net = net if isinstance(net, Layer) else as_function(net)
         self.params = params
-        self.outputs = checks.choice("outputs", outputs, ("mean", "full"))
+        self.outputs = checks.choice("outputs", outputs, OUTPUTS)
+        self.method = checks.choice("method", method, ("auto", *METHODS))
+        self.chosen = choose(params, parameters)
 
-    def _evaluate(self, pairs: Pairs) -> Float[Array, "..."]:
-        return pairs.matrix(self._gram)
+    def layers(self) -> dict[str, "EmpiricalNTK"]:
+        """One kernel for each module of the parameters (all leaves below one path), by path; their sum is this kernel."""
+        modules: dict[str, list[bool]] = {}
+        names = paths(self.params)
+        for i, name in enumerate(names):
+            if self.chosen[i]:
+                modules.setdefault(name.rpartition("/")[0], [False] * len(names))[i] = True
+        structure = jax.tree.structure(self.params)
+        return {
+            module: EmpiricalNTK(self.net, self.params, self.outputs, self.method, jax.tree.unflatten(structure, mask))
+            for module, mask in modules.items()
+        }
+
+    def at_points(self, X: Float[Array, "n d"]) -> Float[Array, "n ..."]:
+        """The kernel of each point with itself, nothing else: [n], [n, c] with outputs="diagonal", [n, c, c] with "full"."""
+        return _at_points(self, checks.points("X", X))
+
+    def plan(self, X: Float[Array, "n d"], Y: Float[Array, "m d"] | None = None) -> Plan:
+        """The algorithm and the blocks of k(X, Y), or of k(X), within the memory bound."""
+        return self._tiling(X, X if Y is None else Y, square=Y is None)
 
     @property
     def tiled(self) -> bool:
         return False
 
-    def _product(
-        self, X: Float[Array, "n d"], Y: Float[Array, "m d"] | None, V: Float[Array, "m c"], layout: Tiling | Ring
-    ) -> Float[Array, "n c"]:
-        if self.outputs == "full":
-            raise ValueError("matvec needs a kernel with one entry a pair of points: empirical_ntk with outputs='mean'")
-        return super()._product(X, Y, V, layout)
+    def _evaluate(self, pairs: Pairs) -> Float[Array, "..."]:
+        if isinstance(pairs, DiagonalPairs):
+            values = self._points(pairs.X)
+            values = jnp.diagonal(values, axis1=1, axis2=2) if self.outputs == "full" else values
+            return values.ravel() if self.outputs == "full" else values
+        return pairs.matrix(lambda X, Y: self._matrix(X, Y, self._tiling(X, Y)))
 
-    def _gram(self, X: Float[Array, "n d"], Y: Float[Array, "m d"]) -> Float[Array, "..."]:
-        params = jax.tree.map(lambda leaf: jnp.asarray(leaf, X.dtype), self.params)
-        layers = flatten(self.net, params) if isinstance(self.net, Layer) else None
-        if layers is not None:
-            return (mean_kernel if self.outputs == "mean" else full_kernel)(layers, X, Y)
-        return self._contract(params, X, Y)
+    def _tiling(self, X: Array, Y: Array, *, square: bool = False) -> Any:
+        whole = any(
+            not checks.is_traced(V) and isinstance(V, jax.Array) and len(V.sharding.device_set) > 1 for V in (X, Y)
+        )
+        bound = held_bytes(_DEFAULT, _ACCELERATOR) if not whole else 2**62
+        return self._plan(X.shape[0], Y.shape[0], X.shape[1], jnp.result_type(X, Y), square, bound)
 
-    def _contract(self, params: Params, X: Float[Array, "n d"], Y: Float[Array, "m d"]) -> Float[Array, "..."]:
-        function = as_function(self.net)
-        c = output_count(function, params, X)
-        block = max(1, _ENTRIES // (c * parameter_count(params)))
+    def _plan(self, n: int, m: int, columns: int, dtype: Any, square: bool, bound: int, method: str = "") -> Plan:
+        leaves, structure = jax.tree.flatten(self)
+        avals = tuple((np.shape(leaf), leaf.dtype) if hasattr(leaf, "dtype") else (type(leaf),) for leaf in leaves)
+        found = _layout(structure, avals, columns, dtype)
+        seeds = 1 if self.outputs == "pseudo" else found.outputs
+        problem = Problem(
+            found, n, m, square, seeds, _MODES[self.outputs], dtype.itemsize, bound, jax.default_backend()
+        )
+        return _planned(problem, method or self.method)
 
-        def rows(points: Float[Array, "b d"]) -> Float[Array, "r P"]:
-            J = jacobian(function, params, points)
-            return J.reshape(-1, J.shape[-1]) if self.outputs == "full" else J.reshape(J.shape[0], -1) / c**0.5
-
+    def _matrix(self, X: Float[Array, "n d"], Y: Float[Array, "m d"] | None, tiling: Any) -> Float[Array, "..."]:
+        other = X if Y is None else Y
+        one, leaves, seeds = self._model(X, other)
+        mode = _MODES[self.outputs]
+        X, other = (V.astype(seeds.dtype) for V in (X, other))
         parts = [
-            jnp.concatenate([gram(left, rows(part)) for part in _blocks(Y, block)], axis=1)
-            for left in (lax.optimization_barrier(rows(part)) for part in _blocks(X, block))
+            blocks.matrix(one, leaves, part, X, None if Y is None else other, seeds, mode) for part in tiling.parts
         ]
-        return jnp.concatenate(parts)
+        K = sum(parts[1:], parts[0])
+        if mode == "full":
+            K = K.reshape(K.shape[0] * K.shape[1], -1)
+        return blocks.mirrored(K) if Y is None else K
+
+    def _points(self, X: Float[Array, "n d"]) -> Float[Array, "n ..."]:
+        one, leaves, seeds = self._model(X, X)
+        method = "contraction" if self.method == "contraction" else "structured"
+        parts = self._plan(1, 1, X.shape[1], X.dtype, True, held_bytes(_DEFAULT, _ACCELERATOR), method).parts
+        values = [blocks.diagonal(one, leaves, part, X, seeds, _MODES[self.outputs]) for part in parts]
+        return sum(values[1:], values[0])
+
+    def _model(self, X: Array, Y: Array) -> tuple[PointFunction, list[Array], Float[Array, "a c"]]:
+        """The function at one point, the leaves that are differentiated, and the combinations of outputs that are."""
+        dtype = jnp.result_type(X, Y)
+        one, leaves = point_function(as_function(self.net), self.params, self.chosen, dtype)
+        c = jax.eval_shape(one, leaves, X[0]).shape[0]
+        if self.outputs == "pseudo":
+            return one, leaves, jnp.full((1, c), c**-0.5, dtype)
+        return one, leaves, jnp.eye(c, dtype=dtype) * (c**-0.5 if self.outputs == "mean" else 1)
+
+    def _rows(self, X: Array) -> int:
+        if self.outputs != "full":
+            return X.shape[0]
+        one, leaves, _ = self._model(X, X)
+        return X.shape[0] * jax.eval_shape(one, leaves, X[0]).shape[0]
+
+    def layout(self, X: Float[Array, "n d"], Y: Float[Array, "m d"] | None) -> Any:
+        return self._tiling(X, X if Y is None else Y, square=Y is None)
+
+    def _product(
+        self, X: Float[Array, "n d"], Y: Float[Array, "m d"] | None, V: Float[Array, "m r"], layout: Any
+    ) -> Float[Array, "n r"]:
+        if self.outputs == "diagonal":
+            raise ValueError("matvec needs one matrix: empirical_ntk with outputs 'mean', 'trace', 'pseudo' or 'full'")
+        other = X if Y is None else Y
+        one, leaves, seeds = self._model(X, other)
+        chunk = layout.parts[0].chunk
+        if self.outputs == "full":
+            weights = jnp.moveaxis(V.reshape(other.shape[0], -1, V.shape[1]), 2, 0)
+            return jnp.moveaxis(product(one, leaves, X, other, weights, chunk), 0, 2).reshape(-1, V.shape[1])
+        weights = jnp.einsum("mr,ac->ramc", V, seeds).reshape(-1, other.shape[0], seeds.shape[1])
+        change = product(one, leaves, X, other, weights, chunk).reshape(V.shape[1], seeds.shape[0], X.shape[0], -1)
+        return jnp.einsum("ranc,ac->nr", change, seeds, precision=jax.lax.Precision.HIGHEST)
 
 
-def _blocks(X: Float[Array, "n d"], size: int) -> list[Float[Array, "b d"]]:
-    return [X[i : i + size] for i in range(0, X.shape[0], size)]
+@jax.jit
+def _at_points(kernel: EmpiricalNTK, X: Float[Array, "n d"]) -> Float[Array, "n ..."]:
+    return kernel._points(X)
+
+
+@lru_cache(maxsize=256)
+def _layout(structure: Any, avals: tuple[tuple[Any, ...], ...], columns: int, dtype: Any) -> Layout:
+    """What the model is made of, once for all kernels of its structure."""
+    found = []
+
+    def probe(arrays: list[Array]) -> None:
+        given = iter(arrays)
+        leaves = [next(given) if len(aval) == 2 else aval[0](1) for aval in avals]
+        kernel = jax.tree.unflatten(structure, leaves)
+        one, own = point_function(as_function(kernel.net), kernel.params, kernel.chosen, dtype)
+        found.append(layout(one, own, jnp.zeros(columns, dtype)))
+
+    jax.eval_shape(probe, [jax.ShapeDtypeStruct(*aval) for aval in avals if len(aval) == 2])
+    return found[0]
+
+
+_planned = lru_cache(maxsize=256)(plan)

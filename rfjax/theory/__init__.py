@@ -3,6 +3,14 @@
     rf.theory.spectrum(task)                  # eigenvalues of the target, averaged over its directions
     rf.theory.risk_lower_bound(task, 3000)    # relative error of any 3000 fixed functions
     rf.theory.minimal_width(task, 0.01)       # .width, .log10, .degree
+    rf.theory.kernel_spectrum(rf.ntk(net), d) # eigenvalues and multiplicities of a kernel of norms and angle
+
+    modes = rf.theory.random_neuron_modes(task)                             # or rf.theory.modes(eigenvalues, energies)
+    rf.theory.kernel_learning_curve(modes, n=[10, 1000], ridge=0.1)         # .risk; and optimal_ridge
+    rf.theory.random_feature_curve(modes, n=100, features=400, ridge=1e-3)  # through the peak at features = n
+    rf.theory.random_neuron_risk(task, [100, 1000])                         # on infinitely many samples
+    rf.theory.gram_learning_curve(k(X), y, n=[10, 100], ridge=0.1)          # from data alone
+    rf.theory.neuron_descent(task, rf.theory.random_starts(1000, 50, seed=0), steps=2000)    # gradient descent, any d
 
 The target is a neuron σ(norm·⟨w, x⟩ + bias) with w uniform on the sphere and x ~ N(0, I_d).  Whatever r functions are
 fixed before w is drawn, the best linear combination of them errs on average by the sum of all but the r largest
@@ -24,7 +32,38 @@ All three are averages over directions.  They bound random features, kernel meth
 not bound trained networks, nor kernels that are tuned on the labels.
 """
 
+from rfjax.theory.descent import NeuronDescent, NeuronState, neuron_descent, random_starts
+from rfjax.theory.double_descent import RandomFeatureCurve, random_feature_curve, random_feature_risk
+from rfjax.theory.eigenmodes import Modes, modes
+from rfjax.theory.equivalents import random_neuron_modes, random_neuron_risk
+from rfjax.theory.gram_curves import GramCurve, gram_learning_curve
+from rfjax.theory.kernel_spectra import KernelSpectrum, kernel_spectrum
+from rfjax.theory.learning_curves import LearningCurve, kernel_learning_curve, optimal_ridge
 from rfjax.theory.limits import MinimalWidth, minimal_width, risk_lower_bound
 from rfjax.theory.spectra import Spectrum, spectrum
 
-__all__ = ["MinimalWidth", "Spectrum", "minimal_width", "risk_lower_bound", "spectrum"]
+__all__ = [
+    "GramCurve",
+    "KernelSpectrum",
+    "LearningCurve",
+    "MinimalWidth",
+    "Modes",
+    "NeuronDescent",
+    "NeuronState",
+    "RandomFeatureCurve",
+    "Spectrum",
+    "gram_learning_curve",
+    "kernel_learning_curve",
+    "kernel_spectrum",
+    "minimal_width",
+    "modes",
+    "neuron_descent",
+    "optimal_ridge",
+    "random_feature_curve",
+    "random_feature_risk",
+    "random_neuron_modes",
+    "random_neuron_risk",
+    "random_starts",
+    "risk_lower_bound",
+    "spectrum",
+]

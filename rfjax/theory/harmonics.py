@@ -75,7 +75,7 @@ def log_largest_share(beyond: int, degree: int, d: int) -> Float[np.ndarray, " m
     m = np.arange(degree + 1, dtype=np.float64)
     peak = m * (m + d - 2) / (d - 1) - 2 if d > 1 else np.zeros_like(m)
     k = np.maximum(np.maximum(beyond + 1, np.floor(peak) + 1), m)
-    return _log_share(k + (k - m) % 2, m, d)
+    return log_share(k + (k - m) % 2, m, d)
 
 
 def _chain(weights: Float[np.ndarray, " k"], d: int) -> Float[np.ndarray, " k"]:
@@ -110,7 +110,7 @@ def _compress(
     while low < len(weights):
         high = min(len(weights), max(low + 4, int(low * ratio)))
         for first in range(low, min(low + 2, high)):
-            node, mass = _gauss_rule(np.arange(first, high, 2, dtype=np.float64), weights[first:high:2])
+            node, mass = gauss_rule(np.arange(first, high, 2, dtype=np.float64), weights[first:high:2])
             nodes.append(node)
             masses.append(mass)
             parities.append(np.full(len(node), first % 2))
@@ -118,25 +118,25 @@ def _compress(
     return np.concatenate(nodes), np.concatenate(masses), np.concatenate(parities)
 
 
-def _gauss_rule(
-    k: Float[np.ndarray, " n"], weights: Float[np.ndarray, " n"]
+def gauss_rule(
+    k: Float[np.ndarray, " n"], weights: Float[np.ndarray, " n"], nodes: int = _NODES
 ) -> tuple[Float[np.ndarray, " q"], Float[np.ndarray, " q"]]:
     """The Gauss rule of the discrete measure Σ weights_i δ(k_i), by Lanczos; the measure itself when it is short."""
     k, weights = k[weights > 0], weights[weights > 0]
-    if len(k) <= _NODES:
+    if len(k) <= nodes:
         return k, weights
     centre, half = (k[0] + k[-1]) / 2, (k[-1] - k[0]) / 2
     x, mass = (k - centre) / half, weights.sum()
-    basis = np.zeros((_NODES, len(k)))
+    basis = np.zeros((nodes, len(k)))
     basis[0] = np.sqrt(weights / mass)
-    jacobi = np.zeros((_NODES, _NODES))
-    for i in range(_NODES):
+    jacobi = np.zeros((nodes, nodes))
+    for i in range(nodes):
         image = x * basis[i]
         jacobi[i, i] = basis[i] @ image
         for _ in range(2):  # twice is enough to stay orthogonal
             image -= basis[: i + 1].T @ (basis[: i + 1] @ image)
         length = np.linalg.norm(image)
-        if i + 1 == _NODES:
+        if i + 1 == nodes:
             break
         if length < 1e-12:  # fewer points carry weight than there are nodes
             jacobi = jacobi[: i + 1, : i + 1]
@@ -161,11 +161,11 @@ def _closed_form(
     energy = np.zeros(degrees)
     for node, weight, first, last in zip(k, weights, low, high, strict=True):
         m = np.arange(first, last + 1, 2)
-        energy[m] += weight * np.exp(logs[m] + _log_share(node, m, d))
+        energy[m] += weight * np.exp(logs[m] + log_share(node, m, d))
     return energy
 
 
-def _log_share(
+def log_share(
     k: float | Float[np.ndarray, "..."], m: Float[np.ndarray, "..."] | Int[np.ndarray, "..."], d: int
 ) -> Float[np.ndarray, "..."]:
     """ln c(k, m, d); k need not be an integer."""

@@ -1,7 +1,7 @@
 """The compiled loop: descend from one recorded step to the next, measure, and stop where there is reason to."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -11,27 +11,65 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from rfjax.networks import Params
-from rfjax.training.objectives import ExactRisk, Objective
-from rfjax.training.run import History
+from rfjax.training.metrics import Diagnostic, Metric
+from rfjax.training.objectives import ExactRisk, Objective, Samples
 
-Metric = Callable[[Params], Float[Array, ""]]
-Measured = tuple[Float[Array, "..."], Float[Array, "..."], tuple[Float[Array, "..."], ...]]
+Settings = dict[str, Array]
+Optimizer = optax.GradientTransformation | Callable[..., optax.GradientTransformation]
+
+
+class Measured(NamedTuple):
+    """What one record holds."""
+
+    loss: Float[Array, "..."]
+    risk: Float[Array, "..."] | None
+    validation: Float[Array, "..."] | None
+    metrics: tuple[Float[Array, "..."], ...]
+
+
+class Best(NamedTuple):
+    """The parameters of the least validation loss so far, and for how many records it has not been bettered."""
+
+    params: Params
+    loss: Float[Array, "..."]
+    step: Int[Array, "..."]
+    waited: Int[Array, "..."]
+
+
+class Progressed(NamedTuple):
+    """Where a run is: all that a loop carries, and all that a checkpoint has to keep."""
+
+    index: Int[Array, ""]
+    params: Params
+    state: Any
+    stopped: Bool[Array, "..."]
+    diverged: Bool[Array, "..."]
+    taken: Int[Array, "..."]
+    records: Measured
+    best: Best | None
 
 
 class Loop(eqx.Module):
     """Everything a run is made of but its start: two runs with equal static parts share one compilation."""
 
     objective: Objective
+    validation: Samples | None
     risk: ExactRisk | None
     limit: Float[Array, ""]
-    optimizer: optax.GradientTransformation = eqx.field(static=True)
-    metrics: tuple[tuple[str, Metric], ...] = eqx.field(static=True)
-    report: Callable[[Any], None] | None = eqx.field(static=True)
+    metrics: tuple[tuple[str, Metric], ...]
+    optimizer: Optimizer = eqx.field(static=True)
+    patience: int | None = eqx.field(static=True)
 
-    def step(self, params: Params, state: Any, key: PRNGKeyArray, time: Int[Array, ""]) -> tuple[Params, Any]:
+    def method(self, settings: Settings) -> optax.GradientTransformation:
+        """The optimiser of one run."""
+        return self.optimizer(**settings) if settings else self.optimizer  # type: ignore[operator, return-value]
+
+    def step(
+        self, params: Params, state: Any, settings: Settings, key: PRNGKeyArray, time: Int[Array, ""]
+    ) -> tuple[Params, Any]:
         """One update of the optimiser."""
         value, gradient = jax.value_and_grad(self.objective.loss)(params, jax.random.fold_in(key, time))
-        updates, state = optax.with_extra_args_support(self.optimizer).update(
+        updates, state = optax.with_extra_args_support(self.method(settings)).update(
             gradient,
             state,
             params,
@@ -41,81 +79,107 @@ class Loop(eqx.Module):
         )
         return optax.apply_updates(params, updates), state
 
-    def measure(self, params: Params, key: PRNGKeyArray, time: Int[Array, ""]) -> Measured:
-        """Loss, risk (NaN where there is none) and metrics of the current parameters."""
+    def measure(self, params: Params, start: Params, key: PRNGKeyArray, time: Int[Array, ""]) -> Measured:
+        """Loss, risk, validation loss and metrics of the current parameters."""
         loss = self.objective.report(params, jax.random.fold_in(jax.random.fold_in(key, 1), time))
+        risk = None if self.risk is None else self.risk.risk(params)
         if isinstance(self.objective, ExactRisk):
             risk = 2 * loss  # computing it again would only lengthen the program
-        else:
-            risk = jnp.full_like(loss, jnp.nan) if self.risk is None else self.risk.risk(params)
-        return loss, risk, tuple(_floating(metric(params)) for _, metric in self.metrics)
+        validation = None if self.validation is None else self.validation.report(params, key)
+        values = [
+            metric(params, start) if isinstance(metric, Diagnostic) else metric(params) for _, metric in self.metrics
+        ]
+        return Measured(loss, risk, validation, tuple(_floating(value) for value in values))
 
 
-class _Carry(eqx.Module):
-    index: Int[Array, ""]
-    params: Params
-    state: Any
-    stopped: Bool[Array, "..."]
-    diverged: Bool[Array, "..."]
-    taken: Int[Array, "..."]
-    records: Measured
+class Runs(eqx.Module):
+    """One run, or a vector of them: where they start, their keys and their settings, all of one leading axis."""
+
+    start: Params
+    keys: PRNGKeyArray
+    settings: Settings
+
+    def each(self, function: Callable[..., Any], axes: tuple[int | None, ...]) -> Callable[..., Any]:
+        """The function for every run."""
+        return jax.vmap(function, axes) if self.keys.ndim else function
+
+
+@eqx.filter_jit
+def begin(loop: Loop, runs: Runs, schedule: Int[Array, " T"]) -> Progressed:
+    """Before the first record."""
+    state = runs.each(lambda params, settings: loop.method(settings).init(params), (0, 0))(runs.start, runs.settings)
+    measure = runs.each(loop.measure, (0, 0, 0, None))
+    shapes = jax.eval_shape(measure, runs.start, runs.start, runs.keys, schedule[0])
+    blank = jax.tree.map(lambda leaf: jnp.full((schedule.shape[0], *leaf.shape), jnp.nan, leaf.dtype), shapes)
+    idle, zero = jnp.zeros(runs.keys.shape, bool), jnp.zeros(runs.keys.shape, schedule.dtype)
+    best = None
+    if loop.patience is not None:
+        best = Best(runs.start, jnp.full(idle.shape, jnp.inf, shapes.validation.dtype), zero, zero)
+    return Progressed(jnp.zeros((), schedule.dtype), runs.start, state, idle, idle, zero, blank, best)
 
 
 @eqx.filter_jit
 def descend(
-    loop: Loop, params: Params, keys: PRNGKeyArray, schedule: Int[Array, " T"]
-) -> tuple[Params, History, Int[Array, "..."], Bool[Array, "..."], Int[Array, ""]]:
-    """Parameters, history, steps taken, whether diverged, and how many records were written.
+    loop: Loop,
+    runs: Runs,
+    now: Progressed,
+    schedule: Int[Array, " T"],
+    until: Int[Array, ""],
+    report: Callable[[Any], None] | None,
+) -> Progressed:
+    """On to the record number `until`, or to where all runs have stopped.
 
-    With a vector of keys every parameter has a leading axis.  The loop itself is over unbatched step counts, so that
-    seeds pay no selects inside it; those that have stopped keep their parameters from record to record.
+    The loop itself is over unbatched step counts, so that runs pay no selects inside it; those that have stopped keep
+    their parameters from record to record.
     """
-    seeds = keys.ndim == 1
-    data_keys = jax.vmap(_data_key)(keys) if seeds else _data_key(keys)
-    step = jax.vmap(loop.step, (0, 0, 0, None)) if seeds else loop.step
-    measure = jax.vmap(loop.measure, (0, 0, None)) if seeds else loop.measure
-    state = jax.vmap(loop.optimizer.init)(params) if seeds else loop.optimizer.init(params)
+    data_keys = runs.each(_data_key, (0,))(runs.keys)
+    step, measure = runs.each(loop.step, (0, 0, 0, 0, None)), runs.each(loop.measure, (0, 0, 0, None))
 
-    def keep(condition: Bool[Array, "..."], new: Any, old: Any) -> Any:
-        def pick(a: Array, b: Array) -> Array:
-            return jnp.where(condition.reshape(condition.shape + (1,) * (jnp.ndim(a) - condition.ndim)), a, b)
-
-        return jax.tree.map(pick, new, old)
-
-    def advance(carry: _Carry) -> _Carry:
-        begin, end = schedule[jnp.maximum(carry.index - 1, 0)], schedule[carry.index]
-        new_params, new_state = lax.fori_loop(
-            begin, end, lambda t, ps: step(ps[0], ps[1], data_keys, t), (carry.params, carry.state)
+    def advance(now: Progressed) -> Progressed:
+        begin, end = schedule[jnp.maximum(now.index - 1, 0)], schedule[now.index]
+        params, state = lax.fori_loop(
+            begin, end, lambda t, ps: step(ps[0], ps[1], runs.settings, data_keys, t), (now.params, now.state)
         )
-        measured = measure(new_params, data_keys, end)
-        active, finite = ~carry.stopped, jnp.isfinite(measured[0])
+        measured: Measured = measure(params, runs.start, data_keys, end)
+        active, finite = ~now.stopped, jnp.isfinite(measured.loss)
+        good = active & finite
         records = jax.tree.map(
-            lambda record, value: record.at[carry.index].set(jnp.where(active, value, jnp.nan)), carry.records, measured
+            lambda record, value: record.at[now.index].set(jnp.where(_like(active, value), value, jnp.nan)),
+            now.records,
+            measured,
         )
-        if loop.report is not None:
-            jax.debug.callback(loop.report, end)
-        reached = measured[1] <= loop.limit.astype(measured[1].dtype)
-        return _Carry(
-            carry.index + 1,
-            keep(active & finite, new_params, carry.params),
-            keep(active & finite, new_state, carry.state),
-            carry.stopped | reached | ~finite,
-            carry.diverged | (active & ~finite),
-            jnp.where(active & finite, end, carry.taken),
+        if report is not None:
+            jax.debug.callback(report, end)
+        stop = ~finite
+        if measured.risk is not None:
+            stop |= measured.risk <= loop.limit.astype(measured.risk.dtype)
+        best = now.best
+        if best is not None and loop.patience is not None:
+            better = good & (measured.validation < best.loss)
+            fresh = Best(params, measured.validation, jnp.broadcast_to(end, better.shape), jnp.zeros_like(best.waited))
+            best = _pick(better, fresh, best._replace(waited=best.waited + 1))
+            stop |= best.waited >= loop.patience
+        return Progressed(
+            now.index + 1,
+            _pick(good, params, now.params),
+            _pick(good, state, now.state),
+            now.stopped | stop,
+            now.diverged | (active & ~finite),
+            jnp.where(good, end, now.taken),
             records,
+            best,
         )
 
-    shapes = jax.eval_shape(measure, params, data_keys, schedule[0])
-    blank = jax.tree.map(lambda leaf: jnp.full((schedule.shape[0], *leaf.shape), jnp.nan, leaf.dtype), shapes)
-    idle = jnp.zeros(keys.shape, bool)
-    start = _Carry(
-        jnp.zeros((), schedule.dtype), params, state, idle, idle, jnp.zeros(keys.shape, schedule.dtype), blank
-    )
-    end = lax.while_loop(lambda c: (c.index < schedule.shape[0]) & ~c.stopped.all(), advance, start)
-    loss, risk, metrics = jax.tree.map(lambda record: jnp.moveaxis(record, 0, -1), end.records)
-    named = {name: value for (name, _), value in zip(loop.metrics, metrics, strict=True)}
-    history = History(schedule, loss, None if loop.risk is None else risk, named)
-    return end.params, history, end.taken, end.diverged, end.index
+    return lax.while_loop(lambda now: (now.index < until) & ~now.stopped.all(), advance, now)
+
+
+def _like(condition: Bool[Array, "..."], value: Array) -> Bool[Array, "..."]:
+    """The condition of each run, with as many axes as the value."""
+    return condition.reshape(condition.shape + (1,) * (jnp.ndim(value) - condition.ndim))
+
+
+def _pick(condition: Bool[Array, "..."], new: Any, old: Any) -> Any:
+    return jax.tree.map(lambda a, b: jnp.where(_like(condition, a), a, b), new, old)
 
 
 def _floating(value: Array) -> Float[Array, "..."]:

@@ -12,7 +12,7 @@ from rfjax import checks
 from rfjax.features import network_neurons
 from rfjax.networks import Function, Layer, Params, outputs_2d
 from rfjax.risk import as_arrays, exact_risk, has_exact_risk
-from rfjax.tasks import SingleNeuron, Task
+from rfjax.tasks import Task
 
 Loss = Callable[[Array, Array], Float[Array, ""]]
 
@@ -75,15 +75,15 @@ class Stream(Objective):
 
 
 class ExactRisk(Objective):
-    """½E(f − g)² without samples: f one hidden layer of leaky ReLUs (or one neuron), g a single such neuron."""
+    """½E(f − g)² without samples: f one hidden layer of leaky ReLUs (or one neuron), g one or a sum of such."""
 
     net: Layer
-    task: SingleNeuron
+    task: Task
 
     @staticmethod
     def of(net: object, task: object, params: Params) -> "ExactRisk | None":
         """The exact risk of this model on this task, where it has one."""
-        if not isinstance(net, Layer) or not isinstance(task, SingleNeuron):
+        if not isinstance(net, Layer) or not isinstance(task, Task):
             return None
         found = network_neurons(net, params)
         return ExactRisk(net, as_arrays(task)) if found is not None and has_exact_risk(task, found[0]) else None

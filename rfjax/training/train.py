@@ -1,10 +1,10 @@
-"""The gradient-descent baseline: any model, any optax optimiser, one compiled loop, several seeds at once."""
+"""The gradient-descent baseline: any model, any optax optimiser, one compiled loop, many runs at once."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,12 +12,17 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from rfjax import checks
-from rfjax.networks import Function, Layer, Params, as_function, has_dropout, outputs_2d
+from rfjax.networks import Function, Layer, Params, as_function, has_dropout
 from rfjax.progress import Progress, reporter
 from rfjax.tasks import Task
-from rfjax.training.loop import Loop, Metric, descend
-from rfjax.training.objectives import ExactRisk, Objective, Samples, Stream, half_mean_square
+from rfjax.training.axes import SEED, plan, starts
+from rfjax.training.checkpoint import Checkpoints
+from rfjax.training.history import History
+from rfjax.training.loop import Loop, Optimizer, Progressed, Runs, begin, descend
+from rfjax.training.metrics import Metric
+from rfjax.training.objectives import ExactRisk, half_mean_square
 from rfjax.training.run import Run
+from rfjax.training.source import Source
 
 RECORDS = 100  # in a history, when nothing is said
 
@@ -26,17 +31,21 @@ def train(
     net: Layer | Function | Any,
     data: tuple[Float[Array, "n d"], Float[Array, "n ..."]] | Task,
     *,
-    optimizer: optax.GradientTransformation,
+    optimizer: Optimizer,
     steps: int,
     key: PRNGKeyArray | None = None,
     params: Params | None = None,
+    settings: Mapping[str, Any] | None = None,
     batch_size: int | None = None,
     loss: Callable[[Array, Array], Float[Array, ""]] = half_mean_square,
     exact: bool = False,
     task: Task | None = None,
     target_risk: float | None = None,
+    validation: tuple[Float[Array, "m d"], Float[Array, "m ..."]] | None = None,
+    patience: int | None = None,
     record: int | Sequence[int] | None = None,
     metrics: Mapping[str, Metric] | None = None,
+    checkpoint: str | Path | None = None,
     progress: bool | Progress = False,
 ) -> Run:
     """Train a network, or any f(params, X), with any optax optimiser, in one compiled loop.
@@ -44,132 +53,135 @@ def train(
         rf.train(net, (X, y), ...)                       full batch; with batch_size, rows drawn uniformly each step
         rf.train(net, task, batch_size=512, ...)         a fresh batch of the task every step
         rf.train(neuron, task, exact=True, ...)          descent on ½E(f − g)² itself, no samples: one hidden layer of
-                                                         (leaky) ReLU neurons on a single-neuron task
+                                                         (leaky) ReLU neurons on a task that is a sum of such neurons
 
     The loss is ½·mean‖f(x) − y‖² unless `loss(predictions, y)` says otherwise.  Training starts at `params`, or at
-    net.init(key, d).  A `key` of shape [s] trains s seeds in one program (given `params` then have a leading axis s).
+    net.init(key, d).
 
-    Recorded are step 0, the last step and those in between that `record` asks for: an int is every so many steps, a
-    sequence those steps, None about a hundred.  `metrics` maps names to functions of the parameters.  The exact
-    population risk is recorded where it exists: data is a task, or `task` names the one behind (X, y), and the model is
-    one hidden layer of (leaky) ReLUs.  `target_risk` stops when a recorded risk (absolute, without ½) is at or below it.
-    Dropout draws new masks at every step; what is recorded, and the run's predictions, are without it.
+    **Many runs in one program.**  A `key` of shape [s] trains s seeds (given `params` then have a leading axis s).
+    `settings` maps arguments of `optimizer`, which then is a function that makes one, to vectors of values: all of them
+    with all, and with all seeds.  Everything in the run gains the leading axes (seed, *settings), in this order; without a
+    vector of keys all settings share one start and its batches.
+
+        rf.train(net, data, optimizer=optax.sgd, settings={"learning_rate": [0.1, 0.3], "momentum": [0.0, 0.9]}, ...)
+
+    Computation follows the arrays: keys (or a setting's values) sharded over devices split the runs, X sharded by rows
+    splits a full batch.
+
+    **Records.**  Step 0, the last step and those in between that `record` asks for: an int is every so many steps, a
+    sequence those steps, None about a hundred.  `metrics` maps names to functions of the parameters or to
+    `rfjax.diagnostics`.  The exact population risk is recorded where it exists: data is a task, or `task` names the one
+    behind (X, y), and the model is one hidden layer of (leaky) ReLUs.  Dropout draws new masks at every step; what is
+    recorded, and the run's predictions, are without it.
+
+    **Stops.**  `target_risk`: when a recorded risk (absolute, without ½) is at or below it.  `patience`: when the loss on
+    `validation` (X, y) has not improved for so many records; the run's parameters and steps then are those of its least.
+    A loss that is NaN or infinite: the run keeps the last good parameters recorded, sets `run.diverged` and warns.
+
+    `checkpoint` names a folder for the state, kept at records some ten seconds apart: the same call after a kill goes on
+    from there, ends bit for bit where it would have ended, and removes it (Orbax, the extra `checkpoints`).
     `progress` True shows a bar; a function of (step, steps) is called at every record.
 
-    It jits and vmaps; its loop has no reverse-mode derivative.  When the loss becomes NaN or infinite, training stops,
-    keeps the last good parameters recorded, sets `run.diverged` and warns.
+    It jits and vmaps (but for `checkpoint`); its loop has no reverse-mode derivative.
 
     **Raises** TypeError or ValueError for bad data or settings: no key where one is needed, a stream without
-    batch_size, exact=True or target_risk where no exact risk exists.
+    batch_size, exact=True or target_risk where no exact risk exists; StorageError for a folder that cannot be written or
+    holds the checkpoint of another training.
     """
     steps = checks.count("steps", steps)
-    schedule = _schedule(record, steps)
+    schedule = jnp.asarray(_schedule(record, steps))
     if target_risk is not None:
         checks.number("target_risk", target_risk, least=0.0)
     for name, metric in (metrics or {}).items():
         if not callable(metric):
             raise TypeError(f"metrics must map names to functions of the parameters, got {metric!r} for {name!r}")
-    if not isinstance(optimizer, optax.GradientTransformation):
-        raise TypeError(f"optimizer must be an optax optimiser (optax.adam(1e-2)), got {type(optimizer).__name__}")
-    function, settings = as_function(net), _Settings(data, batch_size, loss, exact, task)
-    if key is None and (params is None or settings.random or has_dropout(net)):
+    _check_optimizer(optimizer, settings)
+    function, source = as_function(net), Source(data, batch_size, loss, exact, task)
+    if key is None and (params is None or source.random or has_dropout(net)):
         raise ValueError(
             "key is required: initial parameters, batches or Dropout are random (pass key=jax.random.key(seed))"
         )
-    keys = jax.random.key(0) if key is None else checks.prng_key("key", key, batched=True)
-    seeds = keys.ndim == 1
-    params = _initial(net, params, keys, settings.columns, settings.dtype)
-    one = jax.tree.map(lambda leaf: leaf[0], params) if seeds else params
-    objective = settings.objective(function, net, one)
-    risk = ExactRisk.of(net, settings.task, one)
+    key = jax.random.key(0) if key is None else checks.prng_key("key", key, batched=True)
+    params = _initial(net, params, key, source.columns, source.dtype)
+    one = jax.tree.map(lambda leaf: leaf[0], params) if key.ndim else params
+    axes, keys, varied = plan(key, settings, jax.tree.leaves(params)[0].dtype)
+    runs = Runs(starts(axes, params), keys, varied)
+    objective = source.objective(function, net, one)
+    risk = ExactRisk.of(net, source.task, one)
     if target_risk is not None and risk is None:
         raise ValueError(
-            "target_risk needs an exact population risk: a (leaky) ReLU neuron as the task (data or task=) and one "
-            "hidden layer of such neurons as the model"
+            "target_risk needs an exact population risk: a task of (leaky) ReLU neurons (data or task=) and one hidden "
+            "layer of such neurons as the model"
         )
+    held_out = None if validation is None else source.validation(function, validation, one)
+    if patience is not None:
+        checks.count("patience", patience)
+        if held_out is None:
+            raise ValueError("patience counts records without a better validation loss: pass validation=(X, y)")
     limit = jnp.asarray(-jnp.inf if target_risk is None else target_risk, float)
+    loop = Loop(objective, held_out, risk, limit, tuple((metrics or {}).items()), optimizer, patience)
     with reporter(progress, steps, "training") as report:
-        loop = Loop(objective, risk, limit, optimizer, tuple((metrics or {}).items()), report)
-        final, history, taken, diverged, written = descend(loop, params, keys, jnp.asarray(schedule))
+        end = _descent(loop, runs, schedule, report, checkpoint)
         if report is not None:
-            jax.block_until_ready(final)
+            jax.block_until_ready(end)
     model = net if isinstance(net, Layer) else function
-    run = Run(model, final, history, taken, diverged, settings.columns, settings.trailing, seeds)
-    return run if checks.is_traced(run, written) else _finished(run, int(written))
+    last, taken = (end.params, end.taken) if end.best is None else (end.best.params, end.best.step)
+    written = None if checks.is_traced(end) else int(end.index)  # of records; all of them where that is not known yet
+    records = jax.tree.map(lambda record: jnp.moveaxis(record[:written], 0, -1), end.records)
+    named = {name: value for (name, _), value in zip(loop.metrics, records.metrics, strict=True)}
+    history = History(schedule[:written], *axes.fold((records.loss, records.risk, records.validation, named)), axes)
+    final, start, taken, diverged = axes.fold((last, runs.start, taken, end.diverged))
+    run = Run(model, final, start, history, taken, diverged, source.columns, source.trailing)
+    if not checks.is_traced(run):
+        _warn_of_divergence(run)
+    return run
 
 
-def _finished(run: Run, written: int) -> Run:
-    """The run with its history cut to what was recorded; says so when a seed diverged."""
-    history = jax.tree.map(lambda leaf: leaf[..., :written], run.history)
+def _descent(
+    loop: Loop, runs: Runs, schedule: Int[Array, " T"], report: Any, checkpoint: str | Path | None
+) -> Progressed:
+    """From the first record to the last: at once, or, where the state is kept, from record to record."""
+    now, count = begin(loop, runs, schedule), schedule.shape[0]
+    if checkpoint is None:
+        return descend(loop, runs, now, schedule, jnp.asarray(count), report)
+    if checks.is_traced(now):
+        raise TypeError("checkpoint= writes files and works outside of compiled functions alone")
+    kept = Checkpoints(checkpoint, loop, runs, schedule)
+    now = kept.read(now)
+    while int(now.index) < count and not bool(now.stopped.all()):
+        now = descend(loop, runs, now, schedule, now.index + 1, report)
+        kept.write(now)
+    kept.remove()
+    return now
+
+
+def _warn_of_divergence(run: Run) -> None:
     if bool(run.diverged.any()):
-        which = f" in {int(run.diverged.sum())} of {run.diverged.size} seeds" if run.seeds else ""
+        kind = "seeds" if run.axes.names == (SEED,) else "runs"
+        which = f" in {int(run.diverged.sum())} of {run.diverged.size} {kind}" if run.axes.names else ""
         warnings.warn(
             f"training diverged{which}: the loss was NaN or infinite after step {np.asarray(run.steps).tolist()}, whose "
             "parameters are kept (a smaller learning rate?)",
             RuntimeWarning,
             stacklevel=3,
         )
-    return eqx.tree_at(lambda r: r.history, run, history)
 
 
-class _Settings:
-    """The data checked, and which of the three objectives they are for."""
-
-    def __init__(self, data: Any, batch_size: int | None, loss: Any, exact: bool, task: Task | None):
-        self.batch_size = None if batch_size is None else checks.count("batch_size", batch_size)
-        self.data, self.loss, self.exact = data, loss, exact
-        self.task: Task | None = task
-        self.dtype: Any = jnp.zeros(()).dtype
-        self.trailing: tuple[int, ...] = ()
-        if not callable(loss):
-            raise TypeError(f"loss must be a function of (predictions, y), got {type(loss).__name__}")
-        if task is not None and not isinstance(task, Task):
-            raise TypeError(f"task must be made by rf.tasks, got {type(task).__name__}")
-        if isinstance(data, Task):
-            if task is not None:
-                raise ValueError("task= names the task behind samples (X, y); here the data are a task already")
-            if not exact and batch_size is None:
-                raise ValueError(
-                    "a task streams fresh samples: say how many a step with batch_size=, or use exact=True"
-                )
-            if exact and (batch_size is not None or loss is not half_mean_square):
-                raise ValueError(
-                    "exact=True descends on the population risk itself: it takes no batch_size and no loss"
-                )
-            self.task, self.columns = data, data.d
-            self.random = not exact
-            return
-        if exact:
-            raise ValueError(
-                "exact=True needs a task as data, rf.train(net, task, exact=True): samples have no exact risk"
+def _check_optimizer(optimizer: Any, settings: Mapping[str, Any] | None) -> None:
+    if settings is None:
+        if not isinstance(optimizer, optax.GradientTransformation):
+            raise TypeError(
+                f"optimizer must be an optax optimiser (optax.adam(1e-2)), got {type(optimizer).__name__}; a function that "
+                "makes one goes with settings="
             )
-        if not isinstance(data, (tuple, list)) or len(data) != 2:
-            raise TypeError(f"data must be a pair (X, y) or a task, got {type(data).__name__}")
-        X = checks.points("X", data[0], columns=None if task is None else task.d)
-        y = checks.targets("y", data[1], rows=X.shape[0])
-        self.data, self.columns, self.dtype = (X, y), X.shape[1], X.dtype
-        self.trailing = tuple(y.shape[1:])
-        self.random = self.batch_size is not None
-        if self.batch_size is not None and self.batch_size > X.shape[0]:
-            raise ValueError(f"batch_size must be at most the number of rows, {X.shape[0]}, got {self.batch_size}")
-
-    def objective(self, function: Function, net: Any, params: Params) -> Objective:
-        """The loss to descend on, after one shape check of the model."""
-        if self.exact:
-            objective = ExactRisk.of(net, self.task, params)
-            if objective is None:
-                raise ValueError(
-                    "exact=True needs a (leaky) ReLU neuron as the task and as model rf.neuron or an rf.mlp of depth 1 "
-                    "with one output and such an activation"
-                )
-            return objective
-        probe = jax.ShapeDtypeStruct((2, self.columns), self.dtype)
-        like = (2, *self.trailing)
-        jax.eval_shape(lambda p, x: checks.outputs("net", outputs_2d(function, p, x), like=like), params, probe)
-        if isinstance(self.data, Task):
-            return Stream(function, jax.tree.map(jnp.asarray, self.data), self.batch_size or 1, self.loss)
-        X, y = self.data
-        return Samples(function, X, y, self.batch_size, self.loss)
+        return
+    if not isinstance(settings, Mapping) or not settings:
+        raise TypeError(f"settings must map arguments of the optimizer to vectors of values, got {settings!r}")
+    if isinstance(optimizer, optax.GradientTransformation) or not callable(optimizer):
+        raise TypeError(
+            "with settings, optimizer must be a function of them that makes one (optax.sgd for "
+            f'{{"learning_rate": [0.1, 0.3]}}), got {type(optimizer).__name__}'
+        )
 
 
 def _initial(net: Any, params: Params | None, keys: PRNGKeyArray, columns: int, dtype: Any) -> Params:

@@ -157,7 +157,7 @@ def test_network_features_are_the_frozen_hidden_layers(parameterization, b_std):
     np.testing.assert_allclose(net.apply(params, X)[:, 0], expected @ np.concatenate(out), rtol=1e-12, atol=1e-13)
 
 
-@pytest.mark.parametrize("parameterization", ["ntk", "standard", "mean_field"])
+@pytest.mark.parametrize("parameterization", ["ntk", "standard", "mean_field", "mup"])
 @pytest.mark.parametrize("b_std", [0.0, 0.6])
 def test_network_features_of_one_hidden_layer_are_neurons(parameterization, b_std):
     # The form whose population moments are known.

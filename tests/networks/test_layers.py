@@ -61,15 +61,17 @@ def test_layers_of_one_network_are_independent_standard_normals():
 
 
 @pytest.mark.parametrize("b_std", [0.0, 0.7])
-@pytest.mark.parametrize("parameterization", ["ntk", "standard", "mean_field"])
+@pytest.mark.parametrize("parameterization", ["ntk", "standard", "mean_field", "mup", "mup_readout"])
 def test_a_dense_layer_is_its_formula(parameterization, b_std):
-    layer = Dense(3, 1.3, b_std, parameterization=parameterization)
+    layer = Dense(4, 1.3, b_std, parameterization=parameterization)
     params = layer.init(KEY, 3)
-    W, b = np.asarray(params["weight"]), np.asarray(params.get("bias", np.zeros(3)))
+    W, b = np.asarray(params["weight"]), np.asarray(params.get("bias", np.zeros(4)))
     expected = {
         "ntk": 1.3 / np.sqrt(3) * X @ W.T + b_std * b,
         "standard": X @ W.T + b,
         "mean_field": 1.3 / 3 * X @ W.T + b_std * b,
+        "mup": 1.3 * np.sqrt(4 / 3) * X @ W.T + b_std * 2 * b,
+        "mup_readout": 1.3 / np.sqrt(3) * X @ W.T + b_std * b,
     }[parameterization]
     np.testing.assert_allclose(apply(layer, params, X), expected, rtol=1e-13)
     assert layer.has_bias == (b_std != 0) == ("bias" in params)
@@ -103,6 +105,16 @@ def test_last_layer_features_and_their_gradient():
         ("ntk", np.hstack([1.3 / np.sqrt(3) * X, np.full((6, 1), 0.7)]), None),
         ("standard", np.hstack([1.3 / np.sqrt(3) * X, np.full((6, 1), 0.7)]), np.hstack([X, np.ones((6, 1))])),
         ("mean_field", np.hstack([1.3 / 3 * X, np.full((6, 1), 0.7)]), None),
+        (
+            "mup",
+            np.hstack([1.3 / np.sqrt(3) * X, np.full((6, 1), 0.7)]),
+            np.sqrt(2) * np.hstack([1.3 / np.sqrt(3) * X, np.full((6, 1), 0.7)]),
+        ),
+        (
+            "mup_readout",
+            np.hstack([1.3 / 3 * X, np.full((6, 1), 0.7)]),
+            np.hstack([1.3 / np.sqrt(3) * X, np.full((6, 1), 0.7)]),
+        ),
     ):
         layer = Dense(2, 1.3, 0.7, parameterization=kind)
         np.testing.assert_allclose(layer.features(h), feature, rtol=1e-14)

@@ -103,7 +103,8 @@ def test_each_standard_layer_counts_its_own_inputs():
     np.testing.assert_allclose([after.nngp[0], after.ntk[0]], last, rtol=1e-13)
 
 
-def test_a_mean_field_network_has_no_limit_and_says_so():
+@pytest.mark.parametrize("name", ["mean_field", "mup"])
+def test_a_network_without_a_limit_says_so(name):
     state = State(Covariance(jnp.ones(2), jnp.ones(2), jnp.zeros(2), 2 * jnp.ones(2)), jnp.zeros(2), 3)
-    with pytest.raises(ValueError, match="mean_field network has no NNGP or NTK limit"):
-        jax.eval_shape(mlp(depth=1, width=4, parameterization="mean_field").propagate, state)
+    with pytest.raises(ValueError, match=f"a {name} network has no NNGP or NTK limit"):
+        jax.eval_shape(mlp(depth=1, width=4, parameterization=name).propagate, state)

@@ -1,6 +1,7 @@
 """The linearised model is the first-order Taylor polynomial of the network, in its parameters."""
 
 import jax
+import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -64,3 +65,32 @@ def test_networks_linearise_with_their_output_shape():
 def test_bad_input_is_named(new_params, points, says):
     with pytest.raises(ValueError, match=says):
         LINEAR(new_params, points)
+
+
+def test_higher_orders_are_the_taylor_polynomials():
+    # Of a polynomial in its parameters: order 3 is all of it, and each order below differs by the next power alone.
+    def cubic(params, X):
+        return (X @ params["in"]) ** 2 @ params["out"]
+
+    exact = np.asarray(cubic(along(1.5), X))
+    np.testing.assert_allclose(rf.linearize(cubic, PARAMS, order=3)(along(1.5), X), exact, rtol=1e-12)
+    for order in (1, 2):
+        model = rf.linearize(cubic, PARAMS, order=order)
+        gaps = [np.asarray(model(along(t), X)) - np.asarray(cubic(along(t), X)) for t in (1.0, -1.0, 0.5, -0.5)]
+        both = {1: [a + b for a, b in (gaps[:2], gaps[2:])], 2: [a - b for a, b in (gaps[:2], gaps[2:])]}[order]
+        np.testing.assert_allclose(both[0], 2 ** (order + 1) * both[1], rtol=1e-9)
+
+
+def test_the_linearised_model_is_solved_by_ridge_on_tangent_features():
+    y = np.sin(X[:, 0])
+    fit = rf.ridge_regression(
+        rf.tangent_features(network, PARAMS), X, y, ridge=1e-3, start=lambda x: network(PARAMS, x)
+    )
+    flat, unravel = jax.flatten_util.ravel_pytree(PARAMS)
+    moved = unravel(flat + fit.coefficients)
+    np.testing.assert_allclose(LINEAR(moved, X), fit(X), rtol=0, atol=1e-11)
+
+
+def test_an_order_below_one_is_refused():
+    with pytest.raises(ValueError, match="order must be at least 1"):
+        rf.linearize(network, PARAMS, order=0)

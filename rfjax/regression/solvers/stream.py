@@ -47,14 +47,18 @@ class Stream(NamedTuple):
         return jnp.asarray(self.X[rows])
 
 
-def rows(name: str, value: Any) -> Any:
+def rows(name: str, value: Any, *, columns: int | None = None) -> Any:
     """A data matrix that may stay on the host: a NumPy array or memory map as it is, anything else a JAX array.
+
+    `columns` fixes how many there are.
 
     **Raises** TypeError or ValueError as `checks.points`; its values are read once, in blocks, to look for NaN and inf.
     """
     on_host = isinstance(value, np.ndarray) and value.ndim == 2 and value.size and value.dtype in _FLOATS
     if not on_host:
-        return checks.points(name, value)
+        return checks.points(name, value, columns=columns)
+    if columns is not None and value.shape[1] != columns:
+        raise ValueError(f"{name} must have {columns} columns, got shape {list(value.shape)}")
     if value.dtype == np.float64 and not jax.config.read("jax_enable_x64") and value.nbytes < 2**28:
         return checks.points(name, value)
     step = max(1, 2**24 // value.shape[1])

@@ -1,0 +1,251 @@
+"""Feature maps beside the bare product, scikit-learn, and each other.
+
+| group | question | target |
+|---|---|---|
+| fourier | what do features cost beside the product X Wᵀ alone? | 1.4 of it; no more than scikit-learn's |
+| structured | what does the fast transform save? | a third of the dense map |
+| gram-error | how far is φ(x)·φ(y) from k(x, y) at equal p? | below independent frequencies at every p |
+| ridge | features and ridge regression of what does not fit? | 2 GiB |
+
+`REAL` names a file of real data for gram-error, .npz with `X_train`; without it scikit-learn's digits are taken.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+import rfjax as rf
+from benchmarks.report import Row
+from benchmarks.timing import interleaved, peak_rss_bytes
+from rfjax.kernels import Kernel
+from rfjax.numerics import gram
+
+PRODUCT = "X Wᵀ"
+REAL = "RFJAX_BENCHMARK_DATA"
+Case = Callable[[], list[Row]]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What is measured.
+
+    fourier: rows, columns, features.  structured: the same.  error_columns: of Gaussian data; error_rows, and draws of
+    each map; multiples: features by columns.  ridge: rows, columns, features.
+    """
+
+    fourier: tuple[int, int, int] = (50_000, 100, 8192)
+    structured: tuple[int, int, int] = (4000, 1024, 8192)
+    error_columns: int = 16
+    error_rows: int = 300
+    draws: int = 20
+    multiples: tuple[int, ...] = (2, 4, 10, 20, 50, 100)
+    ridge: tuple[int, int, int] = (300_000, 20, 4096)
+    repetitions: int = 5
+
+
+PRESETS = {
+    "smoke": Sizes((100, 5, 64), (40, 64, 128), 4, 20, 3, (2, 10), (500, 4, 32), 1),
+    "default": Sizes(),
+}
+
+
+def cases(sizes: Sizes, only: str | None = None) -> list[Case]:
+    """All measurements, or those of one group, in order."""
+    return [case for name, group in GROUPS.items() if only in (None, name) for case in group(sizes)]
+
+
+def _fourier(sizes: Sizes) -> Iterator[Case]:
+    yield partial(_beside_the_product, sizes.fourier, sizes.repetitions)
+
+
+def _beside_the_product(shape: tuple[int, int, int], repetitions: int) -> list[Row]:
+    n, d, p = shape
+    X, key = _gaussian(n, d), jax.random.key(0)
+    kernel = rf.rbf(d**0.5)
+    phase, sincos = (rf.features.fourier(kernel, d, p, key=key, form=form) for form in ("phase", "sincos"))
+    W = jnp.asarray(phase.frequencies.project(jnp.eye(d, dtype=jnp.float32)).T)
+    product, cosine = jax.jit(gram), jax.jit(lambda X, W: jnp.cos(gram(X, W)))
+    contestants = {
+        PRODUCT: lambda: product(X, W),
+        "jnp.cos of it": lambda: cosine(X, W),
+        "phase": lambda: phase(X),
+        "sincos": lambda: sincos(X),
+    }
+    rows = []
+    try:
+        from sklearn.kernel_approximation import RBFSampler
+    except ImportError:
+        rows.append(Row("fourier", "RBFSampler", {}, note="not installed: pip install scikit-learn"))
+    else:
+        host = np.asarray(X)
+        theirs = RBFSampler(gamma=1 / (2 * d), n_components=p, random_state=0).fit(host)
+        contestants["RBFSampler"] = lambda: theirs.transform(host)
+    times = interleaved(contestants, repetitions)
+    settings = {"n": n, "d": d, "p": p, "dtype": "float32"}
+    for name, most in (("phase", 1.4), ("sincos", None), ("jnp.cos of it", None), ("RBFSampler", None)):
+        if name in contestants:
+            target = {} if most is None else {"ratio": most}
+            rows.append(_row("fourier", name, settings, times, name, PRODUCT, repetitions, target))
+    rows.append(_row("fourier", "sincos", settings, times, "sincos", "phase", repetitions, {"ratio": 1 / 1.5}))
+    if "RBFSampler" in contestants:
+        rows.append(_row("fourier", "phase", settings, times, "phase", "RBFSampler", repetitions, {"ratio": 1.0}))
+    return rows
+
+
+def _structured(sizes: Sizes) -> Iterator[Case]:
+    yield partial(_beside_the_dense_map, sizes.structured, sizes.repetitions)
+
+
+def _beside_the_dense_map(shape: tuple[int, int, int], repetitions: int) -> list[Row]:
+    n, d, p = shape
+    X = _gaussian(n, d)
+    maps = {
+        draw: rf.features.fourier(rf.rbf(d**0.5), d, p, key=jax.random.key(0), draw=draw, form="phase")
+        for draw in ("iid", "structured")
+    }
+    times = interleaved({draw: partial(phi, X) for draw, phi in maps.items()}, repetitions)
+    settings = {"n": n, "d": d, "p": p, "dtype": "float32"}
+    return [_row("structured", "structured", settings, times, "structured", "iid", repetitions, {"ratio": 1 / 3})]
+
+
+def _gram_error(sizes: Sizes) -> Iterator[Case]:
+    for name, X in data(sizes.error_columns, sizes.error_rows).items():
+        for multiple in sizes.multiples:
+            yield partial(_errors, name, X, multiple, sizes.draws)
+
+
+def data(columns: int, rows: int) -> dict[str, Float[np.ndarray, "n d"]]:
+    """Gaussian data, and real data with every column of unit variance, constant ones left out."""
+    rng = np.random.default_rng(0)
+    path = os.environ.get(REAL)
+    if path:
+        with np.load(path) as arrays:
+            name, X = Path(path).stem, arrays["X_train"]
+    else:
+        from sklearn.datasets import load_digits
+
+        name, X = "digits", load_digits().data
+    X = X[rng.permutation(len(X))[:rows]].astype(np.float64)
+    X = X[:, X.std(0) > 0]
+    return {"Gaussian": rng.normal(size=(rows, columns)), name: (X - X.mean(0)) / X.std(0)}
+
+
+def maps(columns: int) -> dict[str, tuple[Kernel, dict[str, Callable[[int, Array], Any]]]]:
+    """The kernels, and their feature maps as functions of p and a key."""
+    rbf = rf.rbf(columns**0.5)
+    fourier = {
+        draw: lambda p, key, draw=draw: rf.features.fourier(rbf, columns, p, key=key, draw=draw)
+        for draw in ("iid", "orthogonal", "structured", "sobol", "halton")
+    }
+    # E [⟨w, x⟩]₊[⟨w, y⟩]₊ for w ~ N(0, I/d)
+    relu = rf.nngp(rf.mlp(depth=1, width=1, w_std=1.0, b_std=0.0))
+    neurons = {
+        "iid": lambda p, key: rf.random_neurons(columns, p, key=key, weights="gaussian", bias=rf.features.Zero())
+    }
+    return {"rbf": (rbf, fourier), "relu": (relu, neurons)}
+
+
+def errors(
+    X: Float[np.ndarray, "n d"], kernel: Kernel, make: Callable[[int, Array], Any], p: int, draws: int
+) -> Float[np.ndarray, " draws"]:
+    """‖Φ Φᵀ − K‖/‖K‖ (Frobenius) of every draw, in float32."""
+    points = jnp.asarray(X, jnp.float32)
+    K = kernel(points)
+    keys = jax.random.split(jax.random.key(p), draws)
+    return np.array([float(jnp.linalg.norm(_own(make(p, key)(points)) - K) / jnp.linalg.norm(K)) for key in keys])
+
+
+@jax.jit
+def _own(F: Float[Array, "n p"]) -> Float[Array, "n n"]:
+    return gram(F, F)
+
+
+def _errors(name: str, X: Float[np.ndarray, "n d"], multiple: int, draws: int) -> list[Row]:
+    """The mean over draws; each map is paired with iid, draw by draw, for the standard error of the difference."""
+    rows, d = [], X.shape[1]
+    for kernel_name, (kernel, makers) in maps(d).items():
+        found = {draw: errors(X, kernel, make, multiple * d, draws) for draw, make in makers.items()}
+        for draw, values in found.items():
+            stderr = float(values.std(ddof=1) / draws**0.5)
+            rows.append(
+                Row(
+                    "gram-error",
+                    f"{kernel_name} {draw}",
+                    {"data": name, "n": len(X), "d": d, "p": multiple * d, "stderr": stderr, "dtype": "float32"},
+                    repetitions=draws,
+                    against=None if draw == "iid" else "iid",
+                    ratio=None if draw == "iid" else float(values.mean() / found["iid"].mean()),
+                    error=float(values.mean()),
+                    target={} if draw == "iid" else {"ratio": 1.0},
+                )
+            )
+    return rows
+
+
+def _ridge(sizes: Sizes) -> Iterator[Case]:
+    yield partial(_streamed, sizes.ridge)
+
+
+def _streamed(shape: tuple[int, int, int]) -> list[Row]:
+    n, d, p = shape
+    rng = np.random.default_rng(0)
+    X, test = (rng.normal(size=(rows, d)).astype(np.float32) for rows in (n, min(n, 20_000)))
+    y = _target(X) + 0.1 * rng.normal(size=n).astype(np.float32)
+    before = peak_rss_bytes()
+    phi = rf.features.fourier(rf.rbf(d**0.5), d, p, key=jax.random.key(0), draw="orthogonal")
+    fit = rf.ridge_regression(phi, X, y, ridge=1.0)
+    wrong = float(np.mean((np.asarray(fit(test)) - _target(test)) ** 2) / np.var(_target(test)))
+    return [
+        Row(
+            "ridge",
+            "ridge_regression",
+            {"n": n, "d": d, "p": p, "dtype": "float32"},
+            seconds=fit.stats.seconds,
+            repetitions=1,
+            peak_rss_bytes=peak_rss_bytes(),
+            error=wrong,
+            target={"peak_rss_bytes": 2 * 2**30},
+            note=f"{fit.stats.reason}; solver memory {fit.stats.memory / 2**20:.0f} MiB, process "
+            f"{peak_rss_bytes() / 2**20:.0f} MiB, {before / 2**20:.0f} before; error: relative, of new points",
+        )
+    ]
+
+
+def _gaussian(n: int, d: int) -> Float[Array, "n d"]:
+    return jnp.asarray(np.random.default_rng(0).normal(size=(n, d)), jnp.float32)
+
+
+def _target(X: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
+    return np.sin(2 * X[:, 0]) + np.maximum(X[:, 1] - X[:, 2], 0) * X[:, 3]
+
+
+def _row(
+    group: str, name: str, settings: dict[str, Any], times: Any, one: str, other: str, repetitions: int, target: Any
+) -> Row:
+    return Row(
+        group,
+        name,
+        settings,
+        seconds=times.seconds(one),
+        repetitions=repetitions,
+        against=other,
+        ratio=times.ratio(one, other),
+        peak_rss_bytes=peak_rss_bytes(),
+        target=target,
+    )
+
+
+GROUPS: dict[str, Callable[[Sizes], Iterator[Case]]] = {
+    "ridge": _ridge,  # first, because it is held to the peak memory of the process
+    "fourier": _fourier,
+    "structured": _structured,
+    "gram-error": _gram_error,
+}
