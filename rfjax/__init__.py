@@ -7,6 +7,7 @@ trained network beside them.
 from importlib.metadata import version as _version
 
 from rfjax import activations, diagnostics, features, kernels, networks, numerics, risk, tasks, theory
+from rfjax.citing import cite
 from rfjax.dynamics import GradientFlow, critical_learning_rate, ensemble, gradient_descent, gradient_flow
 from rfjax.features import FeatureMap, random_neurons
 from rfjax.kernels import Kernel, angular, arc_cosine, laplace, matern, polynomial, rational_quadratic, rbf
@@ -37,6 +38,7 @@ __all__ = [
     "activations",
     "angular",
     "arc_cosine",
+    "cite",
     "classify",
     "critical_learning_rate",
     "diagnostics",

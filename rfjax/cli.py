@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     try:
         command.run()
-    except (StorageError, ValueError, TypeError) as error:
+    except (StorageError, ValueError, TypeError, ImportError) as error:
         print(f"rfjax: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:

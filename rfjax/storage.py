@@ -10,9 +10,9 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -123,6 +123,14 @@ class Store:
                 (cell, self._run, json.dumps(settings, sort_keys=True), json.dumps(rows), seconds, time.time()),
             )
 
+    def complete(self, cells: Sequence[str]) -> None:
+        """Record that this run is complete, and which cells in which order it consists of."""
+        with self._connection:
+            self._connection.execute(
+                "UPDATE runs SET configuration = json_set(configuration, '$.cells', json(?)) WHERE run = ?",
+                (json.dumps(list(cells)), self._run),
+            )
+
 
 @contextlib.contextmanager
 def open_store(path: Path, configuration: Mapping[str, Any]) -> Iterator[Store]:
@@ -152,6 +160,53 @@ def open_store(path: Path, configuration: Mapping[str, Any]) -> Iterator[Store]:
         finally:
             if connection is not None:
                 connection.close()
+
+
+class StoredRun(NamedTuple):
+    """A run as it was recorded: when it began, its configuration, and once complete the cells that it consists of."""
+
+    started: float
+    configuration: dict[str, Any]
+    cells: list[str] | None
+
+
+class StoredCell(NamedTuple):
+    """A finished cell: its settings and rows."""
+
+    settings: dict[str, Any]
+    rows: list[dict[str, Any]]
+
+
+class Stored(NamedTuple):
+    """What a store holds: its runs in their order, and its finished cells by key, in the order they were finished."""
+
+    runs: list[StoredRun]
+    cells: dict[str, StoredCell]
+
+
+def read_store(path: Path) -> Stored:
+    """Everything in a store, without changing it; also while a run writes to it.
+
+    **Raises** StorageError for a file that cannot be read or is no store of this version.
+    """
+    if not path.is_file():
+        raise StorageError(f"there is no store {path}")
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            application, version = (
+                connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
+            )
+            if application != _APPLICATION or version != VERSION:
+                raise StorageError(f"{path} is not an rfjax store of version {VERSION}")
+            runs = connection.execute("SELECT started, configuration FROM runs ORDER BY run").fetchall()
+            cells = connection.execute("SELECT cell, settings, rows FROM cells ORDER BY finished").fetchall()
+    except sqlite3.DatabaseError as error:
+        raise StorageError(f"cannot read {path}: {error}") from error
+    configurations = [(started, json.loads(text)) for started, text in runs]
+    return Stored(
+        [StoredRun(started, found, found.get("cells")) for started, found in configurations],
+        {cell: StoredCell(json.loads(settings), json.loads(rows)) for cell, settings, rows in cells},
+    )
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:

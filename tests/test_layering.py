@@ -16,11 +16,11 @@ import rfjax
 
 ROOT = pathlib.Path(rfjax.__file__).parent
 FLOORS = (
-    "cli", "commands", "experiments", "interop", "plots", "theory", "saving", "diagnostics", "training", "risk", "dynamics",
-    "regression", "views", "tangent", "features", "kernels", "networks", "tasks", "activations", "numerics", "storage",
-    "progress", "checks",
+    "cli", "commands", "report", "experiments", "interop", "plots", "datasets", "theory", "citing", "saving", "diagnostics",
+    "training", "risk", "dynamics", "regression", "views", "tangent", "features", "kernels", "networks", "tasks",
+    "activations", "numerics", "storage", "progress", "checks",
 )  # fmt: skip
-APPLICATION = ("cli", "commands", "experiments", "interop", "plots")  # where extras may be needed
+APPLICATION = ("cli", "commands", "report", "experiments", "interop", "plots", "datasets")  # where extras may be needed
 OPTIONAL = (
     "matplotlib",
     "pandas",

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from scipy.special import ndtr
 
 from rfjax.activations.base import Nonlinearity
 from rfjax.numerics import Covariance, angle, hermite_functions, safe_divide, safe_sqrt, sin_minus_theta_cos
+from rfjax.numerics.special import ndtr
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
 

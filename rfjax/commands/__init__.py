@@ -2,14 +2,16 @@
 
 from typing import Any
 
+from rfjax.commands.compare import Compare
 from rfjax.commands.experiment import commands as experiments
 from rfjax.commands.gram import Gram
+from rfjax.commands.report import Report
 from rfjax.commands.version import Version
 
 
 def commands(asked: str | None) -> dict[str, Any]:
     """All subcommands by name, those of experiments in full only where `asked` names them."""
-    return {"gram": Gram, **experiments(asked), "version": Version}
+    return {"compare": Compare, "gram": Gram, **experiments(asked), "report": Report, "version": Version}
 
 
-__all__ = ["Gram", "Version", "commands"]
+__all__ = ["Compare", "Gram", "Report", "Version", "commands"]

@@ -2,20 +2,16 @@
 
 import dataclasses
 import json
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from rfjax.commands.progress import cells_bar, compile_quickly
 from rfjax.experiments import EXPERIMENTS, load
 
 if TYPE_CHECKING:
-    from rfjax.experiments.cells import Progress
     from rfjax.experiments.experiment import Experiment, Table
 
 
@@ -70,7 +66,7 @@ def _outline(claim: str) -> type[Command]:
 
 def _run(self: Command, experiment: "Experiment") -> None:
     if self.preset == "smoke":
-        _compile_quickly()
+        compile_quickly()
     import jax
 
     jax.config.update("jax_enable_x64", True)
@@ -78,7 +74,7 @@ def _run(self: Command, experiment: "Experiment") -> None:
     changes = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name not in own}
     spec = experiment.settings(self.preset, **changes)
     out = self.out or Path("results") / experiment.name
-    with _bar() as report:
+    with cells_bar() as report:
         rows = experiment.run(spec, out, workers=self.workers, report=report)
     if self.json:
         for row in rows:
@@ -86,31 +82,6 @@ def _run(self: Command, experiment: "Experiment") -> None:
     else:
         _show(experiment.tables(rows), experiment.reading)
         print(f"Figures and data: {out}")
-
-
-def _compile_quickly() -> None:
-    """Nearly all of the smoke preset is compilation: have XLA do less of it.  The user's own XLA_FLAGS come first."""
-    flags = "--xla_backend_optimization_level=0"
-    if version("jaxlib").startswith("0.10."):  # XLA stops at a flag that it does not know
-        flags += " --xla_cpu_use_fusion_emitters=false"
-    os.environ.setdefault("XLA_FLAGS", flags)
-
-
-@contextmanager
-def _bar() -> "Iterator[Any]":
-    """A progress bar on stderr over the cells."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("{task.description:<44}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Bar(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=None)
-
-        def report(progress: "Progress") -> None:
-            bar.update(task, completed=progress.done, total=progress.total, description=progress.name)
-
-        yield report
 
 
 def _show(tables: "Any", reading: str) -> None:

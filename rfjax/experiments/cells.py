@@ -4,21 +4,25 @@ import importlib.metadata
 import platform
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from rfjax.storage import fingerprint, open_store
+from rfjax.storage import Store, fingerprint, open_store
 
 Row = dict[str, Any]
+ATTEMPTS = 3  # at a cell whose worker dies
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One unit of work: `settings` (JSON-able) say completely what `compute()` computes; `name` is for people."""
+    """One unit of work: `settings` (JSON-able) say completely what `compute()` computes; `name` is for people.
+
+    To be computed elsewhere it must pickle: `compute` is a functools.partial of a function at the top of a module.
+    """
 
     name: str
     settings: Mapping[str, Any]
@@ -39,47 +43,116 @@ class Progress:
     name: str
 
 
+class WorkerError(RuntimeError):
+    """A cell could not be computed because its worker died each time.  What is finished is stored."""
+
+
+Report = Callable[[Progress], None]
+
+
 def run_cells(
     cells: Iterable[Cell],
     path: Path,
     configuration: Mapping[str, Any],
     *,
     workers: int = 1,
-    report: Callable[[Progress], None] = lambda progress: None,
+    executor: Executor | None = None,
+    report: Report = lambda progress: None,
 ) -> list[Row]:
     """The rows of all cells, in order: from the store at `path` where they are finished, computed where not.
 
-    `workers` threads compute side by side (compilation and XLA's programs run outside Python's lock).  Each cell is
-    stored as soon as it is finished, so that an interrupted run goes on where it was.  Rows gain `seconds`, the time
-    that their cell took when it was computed.
+    They are computed on `executor`, any of concurrent.futures or with its methods (`Processes`, dask's
+    `client.get_executor()`), or without one by `workers` threads of this process (compilation and XLA's programs run
+    outside Python's lock).  Each cell is stored as soon as it is finished, by this process, so that an interrupted run
+    goes on where it was.  A cell whose worker dies is tried three times in all.  Rows gain `seconds`, the time that their
+    cell took when it was computed.
 
-    **Raises** StorageError when the store cannot be used.
+    **Raises** StorageError when the store cannot be used, WorkerError for a cell whose worker dies each time, and what a
+    cell raises; finished cells are kept.
     """
     cells = list(cells)
     with open_store(path, {**configuration, **environment()}) as store:
         finished = {cell.key: rows for cell in cells if (rows := store.rows(cell.key)) is not None}
         missing = {cell.key: cell for cell in cells if cell.key not in finished}
-        total = len(finished) + len(missing)
-        report(Progress(len(finished), total, "starting"))
-        pool = ThreadPoolExecutor(workers)
+        pool = executor or ThreadPoolExecutor(workers)
         try:
-            futures = {pool.submit(_timed, cell): cell for cell in missing.values()}
-            for future in as_completed(futures):
-                cell = futures[future]
-                rows, seconds = future.result()
-                store.finish(cell.key, cell.settings, rows, seconds)
-                finished[cell.key] = rows
-                report(Progress(len(finished), total, cell.name))
+            _compute(pool, missing, finished, store, report)
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            if executor is None:
+                pool.shutdown(wait=False, cancel_futures=True)
+        store.complete([cell.key for cell in cells])
         return [row for cell in cells for row in finished[cell.key]]
 
 
-def _timed(cell: Cell) -> tuple[list[Row], float]:
+def _compute(
+    pool: Executor, missing: Mapping[str, Cell], finished: dict[str, list[Row]], store: Store, report: Report
+) -> None:
+    """Compute and store what is missing."""
+    total = len(finished) + len(missing)
+    report(Progress(len(finished), total, "starting"))
+    attempts = dict.fromkeys(missing, 1)
+    running = {_submit(pool, cell): cell for cell in missing.values()}
+    try:
+        while running:
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                cell = running.pop(future)
+                error = future.exception()
+                if error is None:
+                    rows, seconds = future.result().unwrap()
+                    store.finish(cell.key, cell.settings, rows, seconds)
+                    finished[cell.key] = rows
+                    report(Progress(len(finished), total, cell.name))
+                elif not isinstance(error, Exception):  # an interruption
+                    raise error
+                elif attempts[cell.key] == ATTEMPTS:
+                    raise WorkerError(
+                        f"the worker of {cell.name!r} died {ATTEMPTS} times ({error or type(error).__name__}): out of "
+                        "memory?  What is finished is kept"
+                    ) from error
+                else:
+                    attempts[cell.key] += 1
+                    running[_submit(pool, cell)] = cell
+    finally:
+        for future in running:
+            future.cancel()
+
+
+def _submit(pool: Executor, cell: Cell) -> "Future[_Outcome]":
+    try:
+        return pool.submit(_timed, cell.compute, bool(jax.config.read("jax_enable_x64")))
+    except BrokenExecutor as error:
+        raise WorkerError(
+            f"the executor takes no more work after one of its workers died ({type(pool).__name__}): "
+            "rfjax.experiments.processes.Processes goes on.  What is finished is kept"
+        ) from error
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What a cell computed or raised: any other error of its future is its worker's."""
+
+    rows: list[Row]
+    seconds: float
+    error: Exception | None = None
+
+    def unwrap(self) -> tuple[list[Row], float]:
+        if self.error is not None:
+            raise self.error
+        return self.rows, self.seconds
+
+
+def _timed(compute: Callable[[], list[Row]], x64: bool) -> _Outcome:
+    """Runs where the cell is computed, in the precision of the run."""
+    if jax.config.read("jax_enable_x64") != x64:
+        jax.config.update("jax_enable_x64", x64)
     begin = time.perf_counter()
-    rows = cell.compute()
+    try:
+        rows = compute()
+    except Exception as error:
+        return _Outcome([], 0.0, error)
     seconds = time.perf_counter() - begin
-    return [{**row, "seconds": round(seconds, 3)} for row in rows], seconds
+    return _Outcome([{**row, "seconds": round(seconds, 3)} for row in rows], seconds)
 
 
 def environment() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,16 +55,21 @@ class Experiment:
         out: Path,
         *,
         workers: int = 1,
+        executor: Executor | None = None,
         report: Callable[[Progress], None] = lambda progress: None,
     ) -> list[Row]:
         """Measure what the store in `out` does not hold yet, draw the figures there, and return every row.
+
+        Cells are computed on `executor`, or by `workers` threads: as `rfjax.experiments.cells.run_cells` says.
 
         **Raises** StorageError when `out` cannot be used, RuntimeError without float64.
         """
         if jnp.zeros(()).dtype != jnp.float64:
             raise RuntimeError("experiments run in float64: jax.config.update('jax_enable_x64', True) first")
         configuration = {"experiment": self.name, **dataclasses.asdict(spec)}
-        rows = run_cells(self.cells(spec), self.store(out), configuration, workers=workers, report=report)
+        rows = run_cells(
+            self.cells(spec), self.store(out), configuration, workers=workers, executor=executor, report=report
+        )
         for name, content in rendered(lambda: self.figures(rows, spec)).items():
             write_whole(out / name, content)
         return rows

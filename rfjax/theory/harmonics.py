@@ -12,7 +12,8 @@ import math
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.special import gammaln
+
+from rfjax.numerics.special import gammaln
 
 _EXACT, _EXACT_ROOT = 512, 20.0  # powers up to _EXACT + _EXACT_ROOT·√d are taken one by one, those beyond in blocks
 _NODES, _BLOCK = 12, 4.0  # nodes a block, and its length in standard deviations of k given m

@@ -7,7 +7,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.linalg
 from jaxtyping import Array, Bool, Float
 
 from rfjax import checks
@@ -98,6 +97,8 @@ def _in_place(
     kernel: Kernel, X: Float[Array, "n d"], y: Float[Array, "n ..."], ridge: float, throw: bool
 ) -> tuple[Float[Array, "n ..."], Float[Array, ""], Bool[Array, ""]]:
     """`solve` for k(X), which LAPACK overwrites by its factor below the diagonal; above it stays, for the residual."""
+    import scipy.linalg  # at the top it would take a fifth of the time of `import rfjax`
+
     grid = Grid.of(np.asarray(X), None, _TILE)
     dtype = np.dtype(jax.eval_shape(kernel, X).dtype)
     K = np.empty(grid.shape, dtype, order="F")
