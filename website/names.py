@@ -11,8 +11,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "rfjax"
 ORDER = (
     "views", "networks", "activations", "kernels", "features", "tangent", "regression", "regression.solvers", "dynamics",
-    "training", "tasks", "risk", "theory", "saving", "experiments", "commands", "interop.sklearn",
-    "interop.neural_tangents", "plots", "numerics",
+    "training", "diagnostics", "tasks", "risk", "theory", "saving", "datasets", "experiments", "report", "commands",
+    "interop.sklearn", "interop.flax", "interop.equinox", "interop.neural_tangents", "plots", "numerics",
 )  # fmt: skip
 Definition = ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign | ast.Import | ast.Module
 
