@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 EXPERIMENTS = {
     "separation": "what each view of a network can learn of one ReLU neuron, beside the bound for any fixed features",
     "polynomials": "random features and the NTK learn degree l of a polynomial from d^l features or samples",
+    "double-descent": "random features have their peak of error at features = samples, and theory has the whole curve",
+    "hard-starts": "gradient descent learns one ReLU neuron from most starts: where it fails, and how often",
 }
 
 
