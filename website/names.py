@@ -12,7 +12,7 @@ PACKAGE = "rfjax"
 ORDER = (
     "views", "networks", "activations", "kernels", "features", "tangent", "regression", "regression.solvers", "dynamics",
     "training", "diagnostics", "tasks", "risk", "theory", "saving", "datasets", "experiments", "report", "commands",
-    "interop.sklearn", "interop.flax", "interop.equinox", "interop.neural_tangents", "plots", "numerics",
+    "interop.sklearn", "interop.flax", "interop.equinox", "interop.neural_tangents", "plots", "numerics", "citing",
 )  # fmt: skip
 Definition = ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign | ast.Import | ast.Module
 
