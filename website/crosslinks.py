@@ -10,7 +10,7 @@ from website.names import PACKAGE, ROOT, homes, rooms
 BIBLIOGRAPHY = ROOT / "docs/bibliography.md"
 ENTRY = re.compile(r"^- \*\*(.+? \d{4}[a-z]?)\.\*\*", flags=re.M)
 WORD = r"[A-ZÀ-Þ][\w'’-]+"
-NAME = rf"(?:(?:van|von|der|de|De|Al|El) )*{WORD}"
+NAME = rf"(?:(?:van|von|der|de|De|Al|El|Ben) )*{WORD}"
 CITATION = re.compile(rf"{NAME}(?:(?:, {NAME})* (?:&|and) {NAME}| et al\.) (?:18|19|20)\d\d\b")
 CLOSED = ("a", "pre", "h1", "h2", "h3", "h4", "h5", "h6", "nav", "script", "svg")
 
