@@ -1,10 +1,12 @@
 """How the API pages read the source, where griffe alone would miss something.
 
 The fields of an Equinox module are the arguments of its constructor.  A function that has the name of a module beside it
-(`rf.tasks.polynomial`, in rfjax/tasks/polynomial.py) is known as `name()`, as there is one place for each name.
+(`rf.tasks.polynomial`, in rfjax/tasks/polynomial.py) is known as `name()`, as there is one place for each name.  Lines of
+code below a module's first line are code, though the formatter takes their indentation away.
 """
 
 import ast
+import re
 from typing import Any
 
 from griffe import (
@@ -67,6 +69,22 @@ class Shadowed(Extension):
             target = f"{name.module}.{name.name}"
             own = self.functions.get(target) if name.module == name.room else Alias(name.name, target, parent=room)
             room.members[f"{name.name}()"] = own
+
+
+class Listings(Extension):
+    """Indents the paragraphs of a module's docstring whose lines are all code."""
+
+    def on_module_instance(self, *, mod: Module, **kwargs: Any) -> None:
+        """See `Extension`; called once a module."""
+        if mod.docstring:
+            mod.docstring.value = "\n\n".join(map(listing, mod.docstring.value.split("\n\n")))
+
+
+def listing(paragraph: str) -> str:
+    """The paragraph, as a code block where every line is code."""
+    lines = paragraph.split("\n")
+    code = all(re.match(r"rf\.|from \w|import |\w+(, \w+)* = ", line) for line in lines)
+    return "\n".join(f"    {line}" for line in lines) if code else paragraph
 
 
 def shown(name: str, member: Any) -> bool:
