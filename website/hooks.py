@@ -30,10 +30,9 @@ def present(nav: list) -> list:
     for entry in nav:
         if isinstance(entry, dict):
             ((title, inner),) = entry.items()
-            if inner := present(inner) if isinstance(inner, list) else inner:
-                kept.append({title: inner})
-            continue
-        if entry in GENERATED:
+            if found := present(inner if isinstance(inner, list) else [inner]):
+                kept.append({title: found if isinstance(inner, list) else inner})
+        elif entry in GENERATED:
             kept += GENERATED[entry]()
         elif (DOCS / entry).exists():
             kept.append(entry)
