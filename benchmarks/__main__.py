@@ -5,17 +5,19 @@ import sys
 from dataclasses import fields, replace
 from pathlib import Path
 
-from benchmarks import features, kernels, regression, theory
+from benchmarks import empirical, features, kernels, regression, theory, training
 from benchmarks.report import header, record, table
 from rfjax.progress import reporter
 from rfjax.storage import StorageError, open_folder
 
 RESULTS = Path("results/benchmarks")
 SUITES = {
+    "empirical": (empirical, "empirical NTKs of finite networks, beside neural-tangents and torch.func"),
     "kernels": (kernels, "Gram matrices and their products: speed, memory, float32 error"),
     "features": (features, "feature maps: speed, error of their kernel, regression on them"),
     "regression": (regression, "fits of a hundred points to a million: time, memory and error"),
     "theory": (theory, "predictions beside simulations, and what a prediction costs"),
+    "training": (training, "many networks at once beside loops; wide networks beside their linearisation"),
 }
 
 

@@ -52,7 +52,7 @@ class Sizes:
 
 
 PRESETS = {
-    "smoke": Sizes((100, 5, 64), (40, 64, 128), 4, 20, 3, (2, 10), (500, 4, 32), 1),
+    "smoke": Sizes((100, 5, 64), (40, 64, 128), 4, 20, 2, (2,), (500, 4, 32), 1),
     "default": Sizes(),
 }
 
@@ -174,12 +174,19 @@ def _errors(name: str, X: Float[np.ndarray, "n d"], multiple: int, draws: int) -
     for kernel_name, (kernel, makers) in maps(d).items():
         found = {draw: errors(X, kernel, make, multiple * d, draws) for draw, make in makers.items()}
         for draw, values in found.items():
-            stderr = float(values.std(ddof=1) / draws**0.5)
+            stderr = float(f"{values.std(ddof=1) / draws**0.5:.3g}")
             rows.append(
                 Row(
                     "gram-error",
                     f"{kernel_name} {draw}",
-                    {"data": name, "n": len(X), "d": d, "p": multiple * d, "stderr": stderr, "dtype": "float32"},
+                    {
+                        "data": name,
+                        "n": len(X),
+                        "d": d,
+                        "p": multiple * d,
+                        "stderr": float(f"{stderr:.3g}"),
+                        "dtype": "float32",
+                    },
                     repetitions=draws,
                     against=None if draw == "iid" else "iid",
                     ratio=None if draw == "iid" else float(values.mean() / found["iid"].mean()),

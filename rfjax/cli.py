@@ -9,7 +9,7 @@ INSTALL = "rfjax: the command needs its extra: pip install 'rfjax[experiments]'"
 def main(arguments: list[str] | None = None) -> None:
     """Run the subcommand that `arguments` (default: the command line) name.
 
-    Exit codes: 0 done, 2 bad input or an unusable folder (one line on stderr), 130 interrupted.
+    Exit codes: 0 done, 2 bad input, an unusable folder, or workers that died (one line on stderr), 130 interrupted.
     """
     try:
         import matplotlib  # noqa: F401
@@ -19,6 +19,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(INSTALL, file=sys.stderr)
         raise SystemExit(2) from None
     from rfjax.commands import commands
+    from rfjax.experiments.cells import WorkerError
     from rfjax.storage import StorageError
 
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -30,7 +31,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     try:
         command.run()
-    except (StorageError, ValueError, TypeError, ImportError) as error:
+    except (StorageError, WorkerError, ValueError, TypeError, ImportError) as error:
         print(f"rfjax: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:

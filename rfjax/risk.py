@@ -82,7 +82,7 @@ def population_risk(predictor: Predictor, task: Task, *, key: PRNGKeyArray | Non
     exact = readout(predictor)
     if exact is not None and has_exact_risk(task, exact[0]):
         neurons, u = exact
-        risk_and_floor = partial(_exact, task=as_arrays(task))
+        risk_and_floor: Callable[..., Any] = partial(_exact, task=as_arrays(task))
         for _ in range(u.ndim - 1):  # a run's axes: seeds, settings
             risk_and_floor = eqx.filter_vmap(risk_and_floor)
         value, floor = risk_and_floor(neurons, u)

@@ -29,7 +29,8 @@ class Command:
     ] = "default"
     out: Annotated[Path | None, _help("Folder for the store and the figures (results/NAME).")] = None
     json: Annotated[bool, _help("Print one JSON object a line instead of tables.")] = False
-    workers: Annotated[int, _help("Cells computed side by side.")] = 2
+    workers: Annotated[int, _help("Cells computed side by side, in threads.")] = 2
+    processes: Annotated[int, _help("Processes that compute them instead, where more than one: for many cores.")] = 1
 
     def run(self) -> None:
         """Measure, then print the tables (or the JSON lines) and say where the figures are."""
@@ -70,12 +71,14 @@ def _run(self: Command, experiment: "Experiment") -> None:
     import jax
 
     jax.config.update("jax_enable_x64", True)
+    from rfjax.experiments.processes import processes
+
     own = {field.name for field in dataclasses.fields(Command)}
     changes = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name not in own}
     spec = experiment.settings(self.preset, **changes)
     out = self.out or Path("results") / experiment.name
-    with cells_bar() as report:
-        rows = experiment.run(spec, out, workers=self.workers, report=report)
+    with processes(self.processes) as executor, cells_bar() as report:
+        rows = experiment.run(spec, out, workers=self.workers, executor=executor, report=report)
     if self.json:
         for row in rows:
             print(json.dumps({name: row[name] for name in experiment.columns} | row))

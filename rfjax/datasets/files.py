@@ -101,7 +101,9 @@ def _columns(path: Path, frame: Any) -> Columns:
             plain = series.dtype.kind == "b" and not missing.any()
             columns[name] = series.to_numpy(bool) if plain else series.to_numpy(np.float64, na_value=np.nan)
         else:
-            columns[name] = _values(path, name, np.where(missing, None, series.to_numpy(object)))
+            values = series.to_numpy(object).copy()
+            values[missing] = None
+            columns[name] = _values(path, name, values)
     return columns
 
 

@@ -10,7 +10,10 @@ if TYPE_CHECKING:
 EXPERIMENTS = {
     "separation": "what each view of a network can learn of one ReLU neuron, beside the bound for any fixed features",
     "polynomials": "random features and the NTK learn degree l of a polynomial from d^l features or samples",
+    "coupling": "wide networks stay near their random features in the NTK scaling, and not in the maximal-update one",
     "double-descent": "random features have their peak of error at features = samples, and theory has the whole curve",
+    "feature-learning": "on functions of a few directions kernels need d^degree samples, and trained networks fewer",
+    "magnitude": "with random features a small error asks for many of them or for large coefficients",
     "hard-starts": "gradient descent learns one ReLU neuron from most starts: where it fails, and how often",
 }
 

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jaxtyping import Array, Float
 
 import rfjax as rf
@@ -22,7 +21,7 @@ from rfjax.regression import solve
 
 Predict = Callable[[Float[Array, "m d"]], Float[Array, "m c"]]
 _DIRECT = 20_000  # rows to which a fit is exact
-_BLOCK = 8192  # rows whose features are held at once
+_BLOCK = 2**14  # rows whose features or kernel values are held at once
 
 
 class Settings(Protocol):
@@ -98,7 +97,7 @@ def _ridge(candidates: Candidates, spec: Settings, fold: Fold, classes: bool, ke
     _, candidate, ridge = best
     begin = time.perf_counter()
     fit = _fit(candidate.model, fold.X, fold.Y - mean, ridge, spec, fit_key)
-    values = np.asarray(fit(jnp.asarray(fold.X_new))) + mean
+    values = np.concatenate([fit(jnp.asarray(part)) for part in _blocks(fold.X_new)]) + mean
     return Prediction(values, {**candidate.settings, "ridge": ridge}, time.perf_counter() - begin)
 
 
@@ -121,12 +120,17 @@ def _fit(model: Kernel | FeatureMap, X: Any, Y: Any, ridge: float, spec: Setting
     if isinstance(model, Kernel):
         solver = rf.solvers.Nystrom(centres=spec.centres, tolerance=1e-4, key=key)
         return rf.ridge_regression(model, X, jnp.asarray(Y), ridge=ridge, solver=solver)
-    square, right = jnp.zeros(()), jnp.zeros(())
-    for start in range(0, len(X), _BLOCK):
-        F = model(jnp.asarray(X[start : start + _BLOCK])).T
-        square, right = square + gram(F, F), right + matmul(F, jnp.asarray(Y[start : start + _BLOCK]))
+    square = right = jnp.zeros((), X.dtype)
+    for part, values in zip(_blocks(X), _blocks(Y), strict=True):
+        F = model(jnp.asarray(part)).T
+        square, right = square + gram(F, F), right + matmul(F, jnp.asarray(values))
     coefficients, *_ = solve(square, right, ridge)
-    return lambda X_new: lax.map(lambda x: matmul(model(x[None]), coefficients)[0], X_new, batch_size=_BLOCK)
+    return lambda X_new: matmul(model(X_new), coefficients)
+
+
+def _blocks(rows: Float[np.ndarray, "n d"]) -> Iterator[Float[np.ndarray, "b d"]]:
+    """The rows, not too many at a time."""
+    return (rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK))
 
 
 def _infinite(view: Callable[..., Kernel], spec: Settings, fold: Fold, key: Array) -> Iterator[Candidate]:

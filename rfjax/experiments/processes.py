@@ -22,7 +22,6 @@ class Processes(Executor):
         self._threads = ThreadPoolExecutor(checks.count("workers", workers))
         self._own = threading.local()
         self._started: set[ProcessPoolExecutor] = set()
-        self._closed = False
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
         """Call fn(*args, **kwargs) in one of the processes; all of it must pickle."""
@@ -30,12 +29,12 @@ class Processes(Executor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more calls.  Without `wait` what is being computed is given up."""
-        self._closed = True
+        pools = list(self._started)
         if not wait:
-            for process in [p for pool in self._started for p in (pool._processes or {}).values()]:
+            for process in [process for pool in pools for process in (pool._processes or {}).values()]:
                 process.terminate()
         self._threads.shutdown(wait=wait, cancel_futures=cancel_futures)
-        for pool in self._started:
+        for pool in list(self._started):
             pool.shutdown(wait=wait)
 
     def _call(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

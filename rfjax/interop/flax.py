@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
+from rfjax import checks
 from rfjax.interop.model import Model
 
 try:
@@ -70,7 +71,7 @@ def from_linen(
         raise ValueError("give variables=, or key= to draw parameters")
     if variables is not None and "params" not in variables:
         raise ValueError(f"variables must have a collection 'params', got {sorted(variables)}")
-    params = draw(key) if variables is None and key is not None else variables["params"]
+    params = draw(checks.prng_key("key", key)) if variables is None else variables["params"]
 
     def apply(params: Any, X: Array) -> Array:
         return _checked(lambda: module.apply({"params": params, **fixed}, X, **settings))
@@ -120,7 +121,8 @@ def _split(model: nnx.Module) -> tuple[Any, Any, Any]:
             raise ValueError(_MOVING)
         if isinstance(module, nnx.Dropout) and not module.deterministic and module.rate > 0:
             raise ValueError(_NO_KEY)
-    return nnx.split(model, nnx.Param, ...)
+    parts: Any = nnx.split(model, nnx.Param, ...)  # three, by the number of filters
+    return parts
 
 
 def _evaluating(model: nnx.Module) -> nnx.Module:

@@ -44,7 +44,10 @@ def draw(found: Sequence[Standing], rows: Sequence[Row], labels: Mapping[str, st
         )  # fmt: skip
     constant = float(np.mean([row["constant"] for row in rows]))
     largest = max(max(row["error"] for row in rows), max(s.error + s.stderr for s in found))
-    if constant < 1.6 * largest:  # further away it would squeeze what is compared
+    measure = MEASURES[rows[0]["task"]]
+    if constant >= 1.6 * largest:  # there it would squeeze what is compared
+        measure = f"{measure} (a constant: {constant:.2g})"
+    else:
         left.axvline(constant, color="#999999", linewidth=0.9, linestyle=":")
         left.annotate(
             "a constant", (constant, 1), xycoords=("data", "axes fraction"), xytext=(-3, -3), textcoords="offset points",
@@ -53,7 +56,7 @@ def draw(found: Sequence[Standing], rows: Sequence[Row], labels: Mapping[str, st
     left.set_yticks(range(len(found)), [labels[standing.view] for standing in found])
     left.set_ylim(len(found) - 0.5, -0.5)
     bars = f"bars: standard error over {1 + max(row['fold'] for row in rows)} folds, each a faint dot"
-    left.set_xlabel(f"{MEASURES[rows[0]['task']]}\n{bars}")
+    left.set_xlabel(f"{measure}\n{bars}")
     right.set_xlabel("seconds a fold\n(settings chosen, fit, predictions)")
     right.set_xlim(0, 1.3 * max(standing.seconds for standing in found))
     right.locator_params(axis="x", nbins=4)

@@ -1,6 +1,7 @@
 """A kernel assembled from tiles: blocks of points by blocks of outputs, one tile at a time."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -29,22 +30,18 @@ def matrix(
     mode: str,
 ) -> Float[Array, "..."]:
     """The kernel of a part: "sum" [n, m], "diagonal" [n, m, a] or "full" [n, a, m, a]; without Y the lower triangle of X."""
+    left: Side = partial(_rows, one, leaves, part)
+    right, join = left, partial(pair, mode=mode)
     if part.vectors:
-        left: Side = lambda points, own: (points, own)  # noqa: E731
-        right: Side = lambda points, own: tangents(one, leaves, part.kept.rest, points, own)  # noqa: E731
-        join: Join = lambda a, b: pushed(one, leaves, part.kept.rest, a[0], a[1], b, mode)  # noqa: E731
-    else:
-        left = right = lambda points, own: _rows(one, leaves, part, points, own)
-        join = lambda a, b: pair(a, b, mode)  # noqa: E731
+        left, right = _as_given, partial(tangents, one, leaves, part.kept.rest)
+        join = partial(pushed, one, leaves, part.kept.rest, mode=mode)
     other = X if Y is None else Y
     n, m, a = X.shape[0], other.shape[0], seeds.shape[0]
     if n <= part.rows and m <= part.columns and a <= part.outputs:
         here = left(X, seeds)
         return join(here, here if Y is None and not part.vectors else right(other, seeds))
     out = _tiled(left, right, join, part, X, other, seeds, mode, same=Y is None, shared=not part.vectors)
-    return {"sum": lambda: out[:n, :m], "diagonal": lambda: out[:n, :m, :a], "full": lambda: out[:n, :a, :m, :a]}[
-        mode
-    ]()
+    return out[:n, :a, :m, :a] if mode == "full" else out[:n, :m, :a] if mode == "diagonal" else out[:n, :m]
 
 
 def diagonal(
@@ -65,6 +62,10 @@ def mirrored(K: Float[Array, "n n ..."]) -> Float[Array, "n n ..."]:
     K = settled(K)  # read from a buffer by both sides: fused, they could be rounded in two ways
     lower = jnp.tri(K.shape[0], dtype=bool).reshape(K.shape[:2] + (1,) * (K.ndim - 2))
     return jnp.where(lower, K, jnp.swapaxes(K, 0, 1))
+
+
+def _as_given(points: Float[Array, "b d"], seeds: Float[Array, "a c"]) -> Any:
+    return points, seeds
 
 
 def _rows(one: PointFunction, leaves: list[Array], part: Part, X: Array, seeds: Array) -> Any:

@@ -16,12 +16,13 @@ from rfjax.tangent import blocks
 from rfjax.tangent.plan import METHODS, Plan, Problem, plan
 from rfjax.tangent.selection import Chosen, PointFunction, choose, paths, point_function
 from rfjax.tangent.uses import Layout, layout
-from rfjax.tangent.vectors import product
+from rfjax.tangent.vectors import Stride, product
 
 OUTPUTS = ("mean", "trace", "pseudo", "diagonal", "full")
 _MODES = {"mean": "sum", "trace": "sum", "pseudo": "sum", "diagonal": "diagonal", "full": "full"}
 _DEFAULT = {"cpu": 2**30}  # bytes: rows are computed again for every tile, so that tiles are large
 _ACCELERATOR = 2**33
+_ALL = 2**62
 
 
 class EmpiricalNTK(Kernel):
@@ -63,6 +64,8 @@ class EmpiricalNTK(Kernel):
 
     def plan(self, X: Float[Array, "n d"], Y: Float[Array, "m d"] | None = None) -> Plan:
         """The algorithm and the blocks of k(X, Y), or of k(X), within the memory bound."""
+        X = checks.points("X", X)
+        Y = None if Y is None else checks.points("Y", Y, columns=X.shape[1])
         return self._tiling(X, X if Y is None else Y, square=Y is None)
 
     @property
@@ -77,21 +80,19 @@ class EmpiricalNTK(Kernel):
         return pairs.matrix(lambda X, Y: self._matrix(X, Y, self._tiling(X, Y)))
 
     def _tiling(self, X: Array, Y: Array, *, square: bool = False) -> Any:
-        whole = any(
-            not checks.is_traced(V) and isinstance(V, jax.Array) and len(V.sharding.device_set) > 1 for V in (X, Y)
-        )
-        bound = held_bytes(_DEFAULT, _ACCELERATOR) if not whole else 2**62
-        return self._plan(X.shape[0], Y.shape[0], X.shape[1], jnp.result_type(X, Y), square, bound)
+        return self._plan(X, Y, X.shape[0], Y.shape[0], square, self.method)
 
-    def _plan(self, n: int, m: int, columns: int, dtype: Any, square: bool, bound: int, method: str = "") -> Plan:
+    def _plan(self, X: Array, Y: Array, n: int, m: int, square: bool, method: str) -> Plan:
+        dtype = jnp.result_type(X, Y)
+        found = self._layout(X.shape[1], dtype)
+        seeds, mode = 1 if self.outputs == "pseudo" else found.outputs, _MODES[self.outputs]
+        problem = Problem(found, n, m, square, seeds, mode, dtype.itemsize, _bound(X, Y), jax.default_backend())
+        return _planned(problem, method)
+
+    def _layout(self, columns: int, dtype: Any) -> Layout:
         leaves, structure = jax.tree.flatten(self)
         avals = tuple((np.shape(leaf), leaf.dtype) if hasattr(leaf, "dtype") else (type(leaf),) for leaf in leaves)
-        found = _layout(structure, avals, columns, dtype)
-        seeds = 1 if self.outputs == "pseudo" else found.outputs
-        problem = Problem(
-            found, n, m, square, seeds, _MODES[self.outputs], dtype.itemsize, bound, jax.default_backend()
-        )
-        return _planned(problem, method or self.method)
+        return _layout(structure, avals, columns, dtype)
 
     def _matrix(self, X: Float[Array, "n d"], Y: Float[Array, "m d"] | None, tiling: Any) -> Float[Array, "..."]:
         other = X if Y is None else Y
@@ -109,7 +110,8 @@ class EmpiricalNTK(Kernel):
     def _points(self, X: Float[Array, "n d"]) -> Float[Array, "n ..."]:
         one, leaves, seeds = self._model(X, X)
         method = "contraction" if self.method == "contraction" else "structured"
-        parts = self._plan(1, 1, X.shape[1], X.dtype, True, held_bytes(_DEFAULT, _ACCELERATOR), method).parts
+        few = min(X.shape[0], 32)  # points at a time
+        parts = self._plan(X, X, few, few, True, method).parts
         values = [blocks.diagonal(one, leaves, part, X, seeds, _MODES[self.outputs]) for part in parts]
         return sum(values[1:], values[0])
 
@@ -129,7 +131,9 @@ class EmpiricalNTK(Kernel):
         return X.shape[0] * jax.eval_shape(one, leaves, X[0]).shape[0]
 
     def layout(self, X: Float[Array, "n d"], Y: Float[Array, "m d"] | None) -> Any:
-        return self._tiling(X, X if Y is None else Y, square=Y is None)
+        other = X if Y is None else Y
+        dtype = jnp.result_type(X, other)
+        return Stride.of(self._layout(X.shape[1], dtype), dtype.itemsize, _bound(X, other))
 
     def _product(
         self, X: Float[Array, "n d"], Y: Float[Array, "m d"] | None, V: Float[Array, "m r"], layout: Any
@@ -138,12 +142,11 @@ class EmpiricalNTK(Kernel):
             raise ValueError("matvec needs one matrix: empirical_ntk with outputs 'mean', 'trace', 'pseudo' or 'full'")
         other = X if Y is None else Y
         one, leaves, seeds = self._model(X, other)
-        chunk = layout.parts[0].chunk
         if self.outputs == "full":
             weights = jnp.moveaxis(V.reshape(other.shape[0], -1, V.shape[1]), 2, 0)
-            return jnp.moveaxis(product(one, leaves, X, other, weights, chunk), 0, 2).reshape(-1, V.shape[1])
+            return jnp.moveaxis(product(one, leaves, X, other, weights, layout), 0, 2).reshape(-1, V.shape[1])
         weights = jnp.einsum("mr,ac->ramc", V, seeds).reshape(-1, other.shape[0], seeds.shape[1])
-        change = product(one, leaves, X, other, weights, chunk).reshape(V.shape[1], seeds.shape[0], X.shape[0], -1)
+        change = product(one, leaves, X, other, weights, layout).reshape(V.shape[1], seeds.shape[0], X.shape[0], -1)
         return jnp.einsum("ranc,ac->nr", change, seeds, precision=jax.lax.Precision.HIGHEST)
 
 
@@ -166,6 +169,12 @@ def _layout(structure: Any, avals: tuple[tuple[Any, ...], ...], columns: int, dt
 
     jax.eval_shape(probe, [jax.ShapeDtypeStruct(*aval) for aval in avals if len(aval) == 2])
     return found[0]
+
+
+def _bound(X: Array, Y: Array) -> int:
+    """The bytes that may be held; points that are spread over devices are left to the compiler, as they are."""
+    spread = any(not checks.is_traced(V) and len(getattr(V.sharding, "device_set", ())) > 1 for V in (X, Y))
+    return _ALL if spread else held_bytes(_DEFAULT, _ACCELERATOR)
 
 
 _planned = lru_cache(maxsize=256)(plan)

@@ -54,9 +54,9 @@ def row(one: PointFunction, leaves: list[Array], kept: Kept, x: Float[Array, " d
     return Rows(pairs[:count], [J.reshape(seeds.shape[0], -1) for J in (*formed, *plain)])
 
 
-def pair(left: Rows, right: Rows, outputs: str) -> Float[Array, "..."]:
+def pair(left: Rows, right: Rows, mode: str) -> Float[Array, "..."]:
     """The kernel of the points of two Rows: "sum" over equal outputs [n, m], "diagonal" [n, m, a], "full" [n, a, m, b]."""
-    of_factors, of_jacobians = _SUMS[outputs]
+    of_factors, of_jacobians = _SUMS[mode]
     parts = [
         of_factors(*(jnp.einsum("nhsk,mhtk->nmhst", u, v, precision=_EXACT), delta, epsilon))
         for (u, delta), (v, epsilon) in zip(left.factors, right.factors, strict=True)

@@ -1,6 +1,7 @@
 """Products of an empirical NTK with vectors, which never form it: K v = J(X)·(J(Y)ᵀ v), one pass back and one forward."""
 
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +9,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from rfjax.tangent.selection import PointFunction
+from rfjax.tangent.uses import Layout
 
 _TOGETHER = 16  # tangents that one forward pass carries
 _EXACT = lax.Precision.HIGHEST
@@ -29,12 +31,15 @@ def pushed(
     one: PointFunction,
     leaves: list[Array],
     free: tuple[int, ...],
-    X: Float[Array, "n d"],
-    seeds: Float[Array, "a c"],
+    left: tuple[Float[Array, "n d"], Float[Array, "a c"]],
     right: list[Float[Array, "m b ..."]],
     mode: str,
 ) -> Float[Array, "..."]:
-    """⟨∂⟨seed_a, f(x)⟩, tangent_{y,b}⟩ by forward mode: "sum" [n, m], "diagonal" [n, m, a], "full" [n, a, m, b]."""
+    """⟨∂⟨seed_a, f(x)⟩/∂θ, tangent_{y,b}⟩ by forward mode: "sum" [n, m], "diagonal" [n, m, a], "full" [n, a, m, b].
+
+    `left` is the points x and their seeds, `right` the tangents of `tangents`.
+    """
+    X, seeds = left
     m, b = right[0].shape[:2]
     flat = [leaf.reshape(m * b, *leaf.shape[2:]) for leaf in right]
 
@@ -49,15 +54,38 @@ def pushed(
     return jnp.sum(own, axis=2).T if mode == "sum" else own.swapaxes(0, 1)
 
 
+class Stride(NamedTuple):
+    """How much of a product is done at once: points, and vectors."""
+
+    points: int
+    vectors: int
+
+    @classmethod
+    def of(cls, layout: Layout, itemsize: int, bound: int) -> "Stride":
+        """Half of the bound for what points hold on the way, half for the two tangents that each vector has."""
+        half = bound // (2 * itemsize)
+        return cls(max(1, half // (3 * layout.held + layout.outputs)), max(1, half // (2 * sum(layout.sizes))))
+
+
 def product(
     one: PointFunction,
     leaves: list[Array],
     X: Float[Array, "n d"],
     Y: Float[Array, "m d"],
     weights: Float[Array, "q m c"],
-    chunk: int,
+    stride: Stride,
 ) -> Float[Array, "q n c"]:
-    """J(X) Σ_y J(y)ᵀ weights[q, y] for several q, `chunk` points at a time; no Jacobian is formed."""
+    """J(X) Σ_y J(y)ᵀ weights[q, y] for several q, a stride at a time; no Jacobian is formed."""
+    few = partial(_product, one, leaves, X, Y, chunk=stride.points)
+    if weights.shape[0] <= stride.vectors:
+        return few(weights)
+    parts = lax.map(few, _chunks(weights, stride.vectors, fill=False))
+    return parts.reshape(-1, *parts.shape[2:])[: weights.shape[0]]
+
+
+def _product(
+    one: PointFunction, leaves: list[Array], X: Array, Y: Array, weights: Float[Array, "q m c"], chunk: int
+) -> Float[Array, "q n c"]:
     free = tuple(range(len(leaves)))
 
     def pull(part: tuple[Array, Array]) -> list[Array]:

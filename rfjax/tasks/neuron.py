@@ -73,3 +73,10 @@ def unit_direction(d: int, direction: Float[Array, " d"] | None, key: Array | No
         draw = jax.random.normal(checks.prng_key("key", key), (d,))
         return draw / jnp.linalg.norm(draw)
     return jnp.zeros(d).at[0].set(1.0)
+
+
+def single_neuron_only(task: Task) -> SingleNeuron:
+    """The task itself.  Raises TypeError unless it is a single neuron."""
+    if not isinstance(task, SingleNeuron):
+        raise TypeError(f"task must be a single neuron (rf.tasks.single_neuron), got {type(task).__name__}")
+    return task

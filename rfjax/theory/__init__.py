@@ -3,6 +3,8 @@
     rf.theory.spectrum(task)                  # eigenvalues of the target, averaged over its directions
     rf.theory.risk_lower_bound(task, 3000)    # relative error of any 3000 fixed functions
     rf.theory.minimal_width(task, 0.01)       # .width, .log10, .degree
+    rf.theory.energies(task)                  # E g² by degree; information_exponent(task), leap(task)
+    rf.theory.coefficient_bound(task, 0.01)   # how large coefficients must be, of any number of functions
     rf.theory.kernel_spectrum(rf.ntk(net), d) # eigenvalues and multiplicities of a kernel of norms and angle
 
     modes = rf.theory.random_neuron_modes(task)                             # or rf.theory.modes(eigenvalues, energies)
@@ -35,35 +37,70 @@ not bound trained networks, nor kernels that are tuned on the labels.
 from rfjax.theory.descent import NeuronDescent, NeuronState, neuron_descent, random_starts
 from rfjax.theory.double_descent import RandomFeatureCurve, random_feature_curve, random_feature_risk
 from rfjax.theory.eigenmodes import Modes, modes
+from rfjax.theory.empirical import (
+    GramSpectrum,
+    PowerLaw,
+    capacity_exponent,
+    effective_dimension,
+    gram_spectrum,
+    participation_ratio,
+    source_exponent,
+)
+from rfjax.theory.energies import Energies, energies, information_exponent, leap
 from rfjax.theory.equivalents import random_neuron_modes, random_neuron_risk
+from rfjax.theory.estimates import EnergyEstimates, estimate_energies
 from rfjax.theory.gram_curves import GramCurve, gram_learning_curve
 from rfjax.theory.kernel_spectra import KernelSpectrum, kernel_spectrum
-from rfjax.theory.learning_curves import LearningCurve, kernel_learning_curve, optimal_ridge
-from rfjax.theory.limits import MinimalWidth, minimal_width, risk_lower_bound
+from rfjax.theory.learning_curves import LearningCurve, gaussian_lengths, kernel_learning_curve, optimal_ridge
+from rfjax.theory.limits import (
+    CoefficientBound,
+    MinimalWidth,
+    coefficient_bound,
+    degree_reach,
+    minimal_width,
+    risk_lower_bound,
+)
 from rfjax.theory.spectra import Spectrum, spectrum
 
 __all__ = [
+    "CoefficientBound",
+    "Energies",
+    "EnergyEstimates",
     "GramCurve",
+    "GramSpectrum",
     "KernelSpectrum",
     "LearningCurve",
     "MinimalWidth",
     "Modes",
     "NeuronDescent",
     "NeuronState",
+    "PowerLaw",
     "RandomFeatureCurve",
     "Spectrum",
+    "capacity_exponent",
+    "coefficient_bound",
+    "degree_reach",
+    "effective_dimension",
+    "energies",
+    "estimate_energies",
+    "gaussian_lengths",
     "gram_learning_curve",
+    "gram_spectrum",
+    "information_exponent",
     "kernel_learning_curve",
     "kernel_spectrum",
+    "leap",
     "minimal_width",
     "modes",
     "neuron_descent",
     "optimal_ridge",
+    "participation_ratio",
     "random_feature_curve",
     "random_feature_risk",
     "random_neuron_modes",
     "random_neuron_risk",
     "random_starts",
     "risk_lower_bound",
+    "source_exponent",
     "spectrum",
 ]

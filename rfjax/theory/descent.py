@@ -17,8 +17,8 @@ from jaxtyping import ArrayLike, Bool, Float, Int
 from rfjax import checks
 from rfjax.activations import LeakyReLU
 from rfjax.tasks import SingleNeuron, Task
+from rfjax.tasks.neuron import single_neuron_only
 from rfjax.theory.neuron_moments import PlaneNeuron, risk_and_slope
-from rfjax.theory.spectra import single_neuron_only
 
 _ASLEEP = -4.75  # bias/‖w‖ below which a ReLU fires for less than one Gaussian input in a million
 

@@ -12,7 +12,7 @@ from scipy.optimize import brentq
 
 from rfjax import checks
 from rfjax.theory.eigenmodes import Filter, Modes, as_modes, log_kappa
-from rfjax.theory.learning_curves import broadcast, numbers
+from rfjax.theory.sizes import broadcast, numbers
 from rfjax.theory.spectra import Spectrum
 
 

@@ -12,17 +12,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
-from scipy.linalg import eigh_tridiagonal
 from scipy.special import gammaln
 
 from rfjax import checks
 from rfjax.activations import Nonlinearity, from_function, relu
 from rfjax.features import Constant, Law, Normal, Uniform, Zero
 from rfjax.tasks import SingleNeuron, Task
+from rfjax.tasks.neuron import single_neuron_only
 from rfjax.theory.eigenmodes import Modes, modes
 from rfjax.theory.harmonics import multiplicities
-from rfjax.theory.learning_curves import numbers
-from rfjax.theory.spectra import single_neuron_only
+from rfjax.theory.learning_curves import gaussian_lengths
+from rfjax.theory.sizes import numbers
 
 _BIASES, _NORMS = 32, 8  # nodes of the laws
 _LIKELY = 1e-9  # nodes of less probability are left out: of a million neurons they have none
@@ -138,7 +138,7 @@ class _Kinds:
             raise ValueError(f"features: the equations for {r:g} random neurons have not converged")
         each = r * self.likely * np.exp(log)
         left = self.square
-        for factor, target, inverse in self._inverses(each):
+        for _, target, inverse in self._inverses(each):
             left += target @ (inverse @ target) - target @ target
         return max(float(left), 0.0)
 
@@ -162,10 +162,10 @@ def _kinds(neuron: SingleNeuron, sigma: Nonlinearity, weights: str, law: Law, de
     checks.choice("weights", weights, ("sphere", "gaussian"))
     d = neuron.d
     shifts, p_shift = _bias_nodes(law)
-    norms, p_norm = (np.ones(1), np.ones(1)) if weights == "sphere" else _norm_nodes(d)
+    norms, p_norm = (np.ones(1), np.ones(1)) if weights == "sphere" else gaussian_lengths(d, _NORMS)
     likely = np.outer(p_norm, p_shift).ravel()
     some = likely > _LIKELY
-    pairs = [(float(norm), float(shift)) for norm in norms for shift in shifts]
+    pairs = [(float(norm), float(shift)) for norm in np.sqrt(norms) for shift in shifts]
     pairs = [pair for pair, keep in zip(pairs, some, strict=True) if keep]
     coefficients = np.stack([sigma.hermite_coefficients(_HERMITE, scale=norm, shift=shift) for norm, shift in pairs])
     squares = np.array([sigma.moments(scale=norm, shift=shift)[1] for norm, shift in pairs])
@@ -203,10 +203,3 @@ def _bias_nodes(law: Law) -> tuple[Float[np.ndarray, " s"], Float[np.ndarray, " 
             nodes, mass = np.polynomial.legendre.leggauss(_BIASES)
             return (float(low) + float(high)) / 2 + (float(high) - float(low)) / 2 * nodes, mass / 2
     raise TypeError(f"bias must be a law (Zero(), Constant(c), Normal(std), Uniform(low, high)), got {law!r}")
-
-
-def _norm_nodes(d: int) -> tuple[Float[np.ndarray, " s"], Float[np.ndarray, " s"]]:
-    """Nodes and probabilities of ‖w‖ for w ~ N(0, I/d): the Gauss rule of the Gamma law of d‖w‖²/2 (Golub–Welsch)."""
-    i = np.arange(_NORMS)
-    nodes, vectors = eigh_tridiagonal(2 * i + d / 2, np.sqrt(i[1:] * (i[1:] + d / 2 - 1)))
-    return np.sqrt(2 * nodes / d), vectors[0] ** 2

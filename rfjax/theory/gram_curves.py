@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import ArrayLike, Float
 from scipy.optimize import brentq
 
-from rfjax.theory.learning_curves import broadcast, numbers
+from rfjax.theory.sizes import broadcast, numbers
 
 _ROUNDING = 1e-12  # relative: eigenvalues of no more than this below zero are rounding
 

@@ -11,7 +11,8 @@ from jaxtyping import ArrayLike, Float
 from rfjax import checks
 from rfjax.activations import Quadrature
 from rfjax.tasks import SingleNeuron, Task
-from rfjax.theory.spectra import DEGREE, Spectrum, single_neuron_only, spectrum
+from rfjax.theory.harmonics import multiplicities
+from rfjax.theory.spectra import DEGREE, Spectrum, spectrum
 from rfjax.theory.staircase import Counts, Landing, Staircase, parse_counts
 
 _LEVELS = (DEGREE, 2**13, 2**15, 2**17, 2**19)  # Hermite degrees tried, until what is cut off no longer matters
@@ -41,9 +42,11 @@ def risk_lower_bound(
         E_w min_u E(g_w(x) − Σ_{i<=r} u_i f_i(x))²  >=  Σ_{j>r} λ_j
 
     with the eigenvalues of `spectrum` in descending order, repeated by multiplicity; the top eigenspaces attain it.
-    It covers r random features, every kernel method on n = r samples and the tangent model with r parameters, whatever
-    the size of the coefficients.  It is an average over w: it holds at each w when the law of the functions is rotation
-    invariant.  Networks trained past their linearisation, and kernels tuned on the labels, legitimately do better.
+    One number for three views: r random features, every kernel method on r samples (its predictor is in the span of r
+    functions of x) and the tangent model of r parameters, whatever the size of the coefficients.  A target of several
+    directions counts with all its rotations.  It is an average over these: it holds at each when the law of the functions
+    is rotation invariant.  Networks trained past their linearisation, and kernels tuned on the labels, legitimately do
+    better.
 
     r is a number or an array of them; 1e30 and integers past float64 are welcome, and between integers the bound is
     linear.  A constant counts as one of the r functions like any other, so at r = 0 the bound is E g², which relative
@@ -53,12 +56,12 @@ def risk_lower_bound(
     valid bound at any truncation.  It is within 1e-3 of the tail itself, except where that is below 1e-6 of the
     variance or the series converges too slowly (a jump at large r, which also takes seconds the first time).
 
-    **Raises** TypeError for a task that is not a single neuron or an r that is not real; ValueError for an r that is
+    **Raises** TypeError for a task known only as a function or an r that is not real; ValueError for an r that is
     negative, NaN or infinite, or a target of variance 0.
     """
-    neuron, counts = single_neuron_only(task), parse_counts("r", r)
-    for degree in _levels(neuron):
-        tail = _Tail(spectrum(neuron, degree=degree))
+    counts = parse_counts("r", r)
+    for degree in _levels(task):
+        tail = _Tail(spectrum(task, degree=degree))
         scale = _scale(tail.series, relative)
         bound, gap = tail.bound(counts)
         if np.all((gap <= _TOLERANCE * bound) | (bound + gap <= _NEGLIGIBLE * tail.series.variance)):
@@ -73,16 +76,16 @@ def minimal_width(task: Task, error: float, *, relative: bool = True) -> Minimal
     of the variance, or absolute with `relative=False`; at E g² and above, the width is 0.  The Hermite series is
     continued until what it leaves out moves the width by less than 0.1 %, or 1 % where it converges slowly (a jump).
 
-    **Raises** TypeError for a task that is not a single neuron; ValueError for an error that is not positive and
+    **Raises** TypeError for a task known only as a function; ValueError for an error that is not positive and
     finite, for a target of variance 0, and where the remainder of the series is too large to tell the width: the
     message states the remainder and the widths it leaves possible.
     """
-    neuron, error = single_neuron_only(task), float(checks.number("error", error, above=0.0))
-    levels = _levels(neuron)
+    error = float(checks.number("error", error, above=0.0))
+    levels = _levels(task)
     for degree in levels:
-        tail = _Tail(spectrum(neuron, degree=degree))
+        tail = _Tail(spectrum(task, degree=degree))
         scale = _scale(tail.series, relative)
-        width, low, high, resolved = tail.width(error * scale, _TOLERANCE if degree < levels[-1] else _LAST_TOLERANCE)
+        width, low, high, resolved = tail.width(error * scale, _LAST_TOLERANCE if degree == levels[-1] else _TOLERANCE)
         if resolved:
             return MinimalWidth(width.value, width.log / math.log(10), width.label)
         if tail.remainder == 0:  # the series is complete, and it is E g² that is not known well enough
@@ -95,6 +98,60 @@ def minimal_width(task: Task, error: float, *, relative: bool = True) -> Minimal
         f"{series.degree} hold a remainder of {(tail.remainder + series.rounding) / scale:.3g} in the same unit{hint}, "
         f"so that the width is only known to lie between {_show(low)} and {_show(high)}"
     )
+
+
+@dataclass(frozen=True)
+class CoefficientBound:
+    """A lower bound on the size of coefficients; made by `coefficient_bound`."""
+
+    value: float
+    """The bound, in units of the target's standard deviation unless asked otherwise; inf past float64."""
+    log10: float
+    """Its logarithm; −inf where there is no bound."""
+    degree: int
+    """The spherical degree of the eigenspace that gives it."""
+
+
+def coefficient_bound(task: Task, error: float, *, relative: bool = True) -> CoefficientBound:
+    """How large the coefficients of ANY number of fixed functions must be, to reach an error on average over directions.
+
+        Σ_i ‖f_i‖·(E_w u_i²)^{1/2}  >=  max_K √(tail_K/λ_{K+1})·(√tail_K − √error),   tail_K = Σ_{j>K} λ_j
+
+    with ‖f_i‖ = (E f_i²)^{1/2} and the eigenvalues of `spectrum` in descending order.  The mean over w is inside of the
+    sum: one function a direction, as a trained network chooses it, is not bounded.  `error` is relative to the variance and
+    the bound to the standard deviation, or both absolute with `relative=False`.  What the Hermite series leaves out is left
+    out of the target, which only lowers the bound.
+
+    **Raises** TypeError for a task known only as a function; ValueError for an error that is not positive and finite, or a
+    target of variance 0.
+    """
+    series = spectrum(task, degree=None)
+    scale = _scale(series, relative)
+    root = math.sqrt(float(checks.number("error", error, above=0.0)) * scale)
+    order = np.argsort(-series.log_eigenvalues, kind="stable")
+    order = order[np.isfinite(series.log_eigenvalues[order])]
+    tails = np.cumsum(series.energy[order][::-1])[::-1]  # before each eigenspace: within one the bound falls
+    with np.errstate(divide="ignore"):
+        logs = (np.log(tails) - series.log_eigenvalues[order]) / 2 + np.log(np.maximum(np.sqrt(tails) - root, 0))
+    best = int(np.argmax(logs)) if len(logs) else -1
+    log = float(logs[best]) - math.log(scale) / 2 if best >= 0 else -math.inf
+    with np.errstate(over="ignore"):
+        return CoefficientBound(float(np.exp(log)), log / math.log(10), int(order[best]) if best >= 0 else 0)
+
+
+def degree_reach(d: int, r: ArrayLike, degree: int = 10) -> Float[np.ndarray, "... m"]:
+    """The most that r fixed functions, or r samples, can capture of each degree 0…degree: min(1, r/N(d, m)).
+
+    N(d, m) harmonics of degree m hold a target's energy evenly, averaged over rotations.  Of d^ℓ << r << d^{ℓ+1} that is
+    all of degree ℓ and nothing of degree ℓ + 1.  Ghorbani, Mei, Misiakiewicz & Montanari 2021, *Linearized two-layers
+    neural networks in high dimension*.
+
+    **Raises** TypeError or ValueError for d below 1, a negative degree, or an r that is no finite number >= 0.
+    """
+    d, degree = checks.count("d", d), checks.count("degree", degree, least=0)
+    counts = parse_counts("r", r)
+    _, log_count = multiplicities(d, degree)
+    return np.exp(np.minimum(counts.log[..., None] - log_count, 0.0))
 
 
 class _Tail:
@@ -140,9 +197,11 @@ def _show(width: Landing) -> str:
     return f"{width.value:.4g}" if width.value < 1e6 or math.isinf(width.log) else f"10^{width.log / math.log(10):.4g}"
 
 
-def _levels(neuron: SingleNeuron) -> tuple[int, ...]:
+def _levels(task: Task) -> tuple[int | None, ...]:
     """The truncations to try, one after the other."""
-    return _LEVELS_QUADRATURE if isinstance(neuron.activation, Quadrature) else _LEVELS
+    if not isinstance(task, SingleNeuron):
+        return (None,)
+    return _LEVELS_QUADRATURE if isinstance(task.activation, Quadrature) else _LEVELS
 
 
 def _scale(series: Spectrum, relative: bool) -> float:

@@ -1,5 +1,6 @@
 """The spectrum of a neuron over all its directions: how the energy of x ↦ ϕ(⟨w, x⟩) spreads over spherical degrees."""
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -11,6 +12,7 @@ from rfjax import checks
 from rfjax.activations import Nonlinearity
 from rfjax.numerics import gaussian_quadrature
 from rfjax.tasks import SingleNeuron, Task
+from rfjax.theory.energies import energies
 from rfjax.theory.harmonics import log_largest_share, multiplicities, power_energies
 
 DEGREE = 2048
@@ -54,7 +56,7 @@ class Spectrum:
 
 
 def spectrum(task: Task, *, degree: int | None = None) -> Spectrum:
-    """Eigenvalues λ_m and multiplicities N(d, m) of the target g_w(x) = ϕ(⟨w, x⟩) over all directions w.
+    """Eigenvalues λ_m and multiplicities N(d, m) of a target over all its rotations; of a neuron, over all directions w.
 
     With a_k the Hermite coefficients of ϕ(z) = σ(norm·z + bias), the average of g_w ⊗ g_w over the unit sphere has
 
@@ -64,22 +66,24 @@ def spectrum(task: Task, *, degree: int | None = None) -> Spectrum:
     direction plays no role.  `degree`, 2048 unless given, is the highest Hermite degree k; `remainder` says what that
     leaves out: about degree^{−3/2} for a kink and degree^{−1/2} for a jump, nothing for a smooth σ.
 
-    **Raises** TypeError for a task that is not a single neuron; ValueError for a negative degree, or when the
-    coefficients carry more energy than E g², which means that σ varies too fast for its quadrature.
+    Of any other target that `energies` knows, rotated at random about the origin, the energies by spherical degree are
+    exact, and eigenvalues are as large as these allow: N(d, m) equal ones of degree m.  The true ones of that degree may be
+    more and smaller, so that bounds made from this spectrum hold for them all the more.
+
+    **Raises** TypeError for a task known only as a function; ValueError for a negative degree, or when the coefficients
+    carry more energy than E g², which means that σ varies too fast for its quadrature.
     """
-    neuron = single_neuron_only(task)
-    degree = DEGREE if degree is None else checks.count("degree", degree, least=0)
-    return _spectrum(neuron.activation, neuron.norm, neuron.bias, neuron.d, degree, jnp.result_type(float).name)
-
-
-def single_neuron_only(task: Task) -> SingleNeuron:
-    """The task itself, when its spectrum is known; raises TypeError otherwise."""
     if not isinstance(task, SingleNeuron):
-        raise TypeError(
-            f"task must be a single neuron (rf.tasks.single_neuron), got {type(task).__name__}: no spectrum is known "
-            "for other targets"
+        found = energies(task, degree, basis="spherical")
+        rounding = _ROUNDING[jnp.result_type(float).name] * found.second_moment
+        beyond = None
+        if found.spread is not None and found.remainder > 0:
+            beyond = math.log(found.spread / found.remainder) + log_largest_share(found.degree, found.degree, task.d)
+        return _record(
+            task.d, found.degree, found.energy, found.remainder, rounding, found.second_moment, found.variance, beyond
         )
-    return task
+    degree = DEGREE if degree is None else checks.count("degree", degree, least=0)
+    return _spectrum(task.activation, task.norm, task.bias, task.d, degree, jnp.result_type(float).name)
 
 
 @lru_cache(128)
@@ -93,12 +97,26 @@ def _spectrum(activation: Nonlinearity, norm: float, bias: float, d: int, degree
             f"{square:.9g}: the activation varies too fast, or too far out, for its quadrature; give its breaks, or a "
             "smaller norm or bias"
         )
-    remainder = max(remainder, 0.0)
     energy = power_energies(powers, d)
+    beyond = log_largest_share(degree, len(energy) - 1, d)
+    return _record(d, degree, energy, max(remainder, 0.0), rounding, square, square - mean**2, beyond)
+
+
+def _record(
+    d: int,
+    degree: int,
+    energy: Float[np.ndarray, " m"],
+    remainder: float,
+    rounding: float,
+    square: float,
+    variance: float,
+    beyond: Float[np.ndarray, " m"] | None = None,
+) -> Spectrum:
+    """The spectrum with this energy by degree; `beyond` is ln of what a unit of the remainder adds to an eigenvalue."""
     multiplicity, log_multiplicity = multiplicities(d, len(energy) - 1)
     with np.errstate(divide="ignore", invalid="ignore"):
         log_eigenvalues = np.where(energy > 0, np.log(energy) - log_multiplicity, -np.inf)
-        log_unresolved = np.log(remainder + rounding) + log_largest_share(degree, len(energy) - 1, d)
+        log_unresolved = np.log(remainder + rounding) + (-log_multiplicity if beyond is None else beyond)
     for array in (energy, log_eigenvalues, log_multiplicity, multiplicity, log_unresolved):
         array.flags.writeable = False  # the record is shared by every caller
     return Spectrum(
@@ -112,7 +130,7 @@ def _spectrum(activation: Nonlinearity, norm: float, bias: float, d: int, degree
         log_unresolved=log_unresolved,
         rounding=rounding,
         second_moment=square,
-        variance=square - mean**2,
+        variance=variance,
     )
 
 

@@ -58,7 +58,7 @@ class Checkpoints:
         run = args.StandardSave(jax.tree.map(_plain, jax.tree.leaves(now)))
         try:
             self._manager.save(
-                int(now.index),
+                int(now.record),
                 args=args.Composite(run=run, about=args.JsonSave({"problem": self._problem})),
                 force=True,
             )

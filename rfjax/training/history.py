@@ -45,7 +45,7 @@ class History(eqx.Module):
             name: np.asarray(values)[place]
             for name, values, place in zip(self.axes.names, self.axes.values, where, strict=False)
         }
-        measured = {}
+        measured: dict[str, np.ndarray] = {}
         for name, values in {
             "loss": self.loss, "risk": self.risk, "validation": self.validation, **self.metrics
         }.items():  # fmt: skip

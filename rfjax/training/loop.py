@@ -37,9 +37,9 @@ class Best(NamedTuple):
 
 
 class Progressed(NamedTuple):
-    """Where a run is: all that a loop carries, and all that a checkpoint has to keep."""
+    """Where a run is, before the record of this number: all that a loop carries, and all that a checkpoint has to keep."""
 
-    index: Int[Array, ""]
+    record: Int[Array, ""]
     params: Params
     state: Any
     stopped: Bool[Array, "..."]
@@ -62,7 +62,8 @@ class Loop(eqx.Module):
 
     def method(self, settings: Settings) -> optax.GradientTransformation:
         """The optimiser of one run."""
-        return self.optimizer(**settings) if settings else self.optimizer  # type: ignore[operator, return-value]
+        optimizer: Any = self.optimizer
+        return optimizer(**settings) if settings else optimizer
 
     def step(
         self, params: Params, state: Any, settings: Settings, key: PRNGKeyArray, time: Int[Array, ""]
@@ -136,7 +137,7 @@ def descend(
     step, measure = runs.each(loop.step, (0, 0, 0, 0, None)), runs.each(loop.measure, (0, 0, 0, None))
 
     def advance(now: Progressed) -> Progressed:
-        begin, end = schedule[jnp.maximum(now.index - 1, 0)], schedule[now.index]
+        begin, end = schedule[jnp.maximum(now.record - 1, 0)], schedule[now.record]
         params, state = lax.fori_loop(
             begin, end, lambda t, ps: step(ps[0], ps[1], runs.settings, data_keys, t), (now.params, now.state)
         )
@@ -144,7 +145,7 @@ def descend(
         active, finite = ~now.stopped, jnp.isfinite(measured.loss)
         good = active & finite
         records = jax.tree.map(
-            lambda record, value: record.at[now.index].set(jnp.where(_like(active, value), value, jnp.nan)),
+            lambda record, value: record.at[now.record].set(jnp.where(_like(active, value), value, jnp.nan)),
             now.records,
             measured,
         )
@@ -154,13 +155,13 @@ def descend(
         if measured.risk is not None:
             stop |= measured.risk <= loop.limit.astype(measured.risk.dtype)
         best = now.best
-        if best is not None and loop.patience is not None:
+        if best is not None and loop.patience is not None and measured.validation is not None:
             better = good & (measured.validation < best.loss)
             fresh = Best(params, measured.validation, jnp.broadcast_to(end, better.shape), jnp.zeros_like(best.waited))
             best = _pick(better, fresh, best._replace(waited=best.waited + 1))
             stop |= best.waited >= loop.patience
         return Progressed(
-            now.index + 1,
+            now.record + 1,
             _pick(good, params, now.params),
             _pick(good, state, now.state),
             now.stopped | stop,
@@ -170,7 +171,7 @@ def descend(
             best,
         )
 
-    return lax.while_loop(lambda now: (now.index < until) & ~now.stopped.all(), advance, now)
+    return lax.while_loop(lambda now: (now.record < until) & ~now.stopped.all(), advance, now)
 
 
 def _like(condition: Bool[Array, "..."], value: Array) -> Bool[Array, "..."]:

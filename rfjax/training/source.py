@@ -58,7 +58,7 @@ class Source:
             objective = ExactRisk.of(net, self.task, params)
             if objective is None:
                 raise ValueError(
-                    "exact=True needs a (leaky) ReLU neuron, or a sum of such, as the task, and as model rf.neuron or an "
+                    "exact=True needs a (leaky) ReLU neuron as the task, or a sum of such, and as model rf.neuron or an "
                     "rf.mlp of depth 1 with one output and such an activation"
                 )
             return objective

@@ -126,10 +126,11 @@ def train(
             jax.block_until_ready(end)
     model = net if isinstance(net, Layer) else function
     last, taken = (end.params, end.taken) if end.best is None else (end.best.params, end.best.step)
-    written = None if checks.is_traced(end) else int(end.index)  # of records; all of them where that is not known yet
+    written = None if checks.is_traced(end) else int(end.record)  # of records; all of them where that is not known yet
     records = jax.tree.map(lambda record: jnp.moveaxis(record[:written], 0, -1), end.records)
     named = {name: value for (name, _), value in zip(loop.metrics, records.metrics, strict=True)}
-    history = History(schedule[:written], *axes.fold((records.loss, records.risk, records.validation, named)), axes)
+    folded = axes.fold({"loss": records.loss, "risk": records.risk, "validation": records.validation, "metrics": named})
+    history = History(schedule[:written], axes=axes, **folded)
     final, start, taken, diverged = axes.fold((last, runs.start, taken, end.diverged))
     run = Run(model, final, start, history, taken, diverged, source.columns, source.trailing)
     if not checks.is_traced(run):
@@ -148,8 +149,8 @@ def _descent(
         raise TypeError("checkpoint= writes files and works outside of compiled functions alone")
     kept = Checkpoints(checkpoint, loop, runs, schedule)
     now = kept.read(now)
-    while int(now.index) < count and not bool(now.stopped.all()):
-        now = descend(loop, runs, now, schedule, now.index + 1, report)
+    while int(now.record) < count and not bool(now.stopped.all()):
+        now = descend(loop, runs, now, schedule, now.record + 1, report)
         kept.write(now)
     kept.remove()
     return now

@@ -37,3 +37,12 @@ def test_regression(run):
     for other in ("same", "over"):
         np.testing.assert_allclose(space[other](X), fit(X), rtol=0, atol=1e-2)
     assert float(np.mean((space["small"](X) - fit(X)) ** 2)) < 0.2 * float(np.var(space["y"]))
+
+
+@pytest.mark.slow
+def test_training(run):
+    space = run("docs/training.md")
+    assert space["runs"].axes.shape == (4, 3, 2)
+    assert space["best"][0] in space["table"].learning_rate.unique()
+    assert space["shared"].params[0]["weight"].shape[0] % 4 == 0
+    assert float(space["run"].history.risk[-1]) < 0.5 * float(space["run"].history.risk[0])

@@ -96,8 +96,9 @@ def test_every_algorithm_gives_every_reading_within_every_bound(rows, method, ou
         try:
             found = k(X), k(X, Y)
         except ValueError as error:
-            assert "too small for one row" in str(error) and method == "vector_products"
-            return
+            if method == "vector_products" and "too small for one row" in str(error):
+                return
+            raise
     for values, expected in zip(found, (own, cross), strict=True):
         np.testing.assert_allclose(values, expected, rtol=0, atol=1e-13 * np.abs(expected).max())
     np.testing.assert_array_equal(found[0], np.swapaxes(found[0], 0, 1))
@@ -110,7 +111,10 @@ def test_products_never_form_the_matrix_and_equal_it(rows, outputs):
     J, L = rows
     K = reading(J, L, outputs)
     V = RNG.normal(size=(K.shape[1], 3))
-    product = rf.empirical_ntk(network, PARAMS, outputs=outputs).matvec(X, Y, V)
+    k = rf.empirical_ntk(network, PARAMS, outputs=outputs)
+    with rf.kernels.memory_bound(40_000):  # two points and two vectors at a time, less than a row of k needs
+        assert k.layout(X, Y) < (5, 3)
+        product = k.matvec(X, Y, V)
     np.testing.assert_allclose(product, K @ V, rtol=0, atol=1e-12 * np.abs(K @ V).max())
 
 
@@ -124,7 +128,7 @@ def test_blocks_of_points_outputs_and_parameters(rows):
         values = k(X)
     np.testing.assert_allclose(values, expected, rtol=0, atol=1e-13 * np.abs(expected).max())
     np.testing.assert_array_equal(values, values.T)
-    with rf.kernels.memory_bound(100), pytest.raises(ValueError, match="too small for one row.*at least"):
+    with rf.kernels.memory_bound(100), pytest.raises(ValueError, match="too small for one row"):
         k(X)
 
 

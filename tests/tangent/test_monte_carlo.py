@@ -10,7 +10,7 @@ import rfjax as rf
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(4, 3))
 KEY = jax.random.key(0)
-NET = rf.mlp(depth=1, width=16, activation=jnp.tanh, b_std=0.4)
+NET = rf.mlp(depth=1, width=16, activation=rf.activations.erf, b_std=0.4)
 
 
 @pytest.mark.parametrize(("reading", "limit"), [("nngp", rf.nngp), ("ntk", rf.ntk)])

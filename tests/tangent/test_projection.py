@@ -31,7 +31,7 @@ def test_the_gram_matrix_has_the_empirical_ntk_as_its_mean(projection, monte_car
 def test_the_draws_do_not_depend_on_the_blocks_and_feed_a_ridge():
     psi = rf.tangent_features(network, PARAMS, features=10, key=KEY, projection="rademacher")
     with rf.kernels.memory_bound(600):
-        few = jax.jit(psi._features)(X)
+        few = jax.jit(lambda X: psi._features(X))(X)
     np.testing.assert_allclose(few, psi(X), rtol=1e-12)
     fit = rf.ridge_regression(psi, X, X[:, 0], ridge=1e-2)
     np.testing.assert_allclose(fit(X), fit(jnp.asarray(X)), rtol=0, atol=1e-12)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.special import gammaln
 
 from rfjax import activations, tasks
-from rfjax.theory import minimal_width, risk_lower_bound, spectrum
+from rfjax.theory import coefficient_bound, degree_reach, minimal_width, risk_lower_bound, spectrum
 
 
 def neuron(d, *, norm=1.0, bias=0.0, activation=activations.relu):
@@ -266,8 +266,12 @@ def test_what_is_no_number_is_refused():
 
 def test_other_tasks_are_refused_by_name():
     task = tasks.function(lambda X: X[:, 0], 3, variance=1.0)
-    for ask in (lambda: risk_lower_bound(task, 3), lambda: minimal_width(task, 0.1)):
-        with pytest.raises(TypeError, match="single neuron"):
+    for ask in (
+        lambda: risk_lower_bound(task, 3),
+        lambda: minimal_width(task, 0.1),
+        lambda: coefficient_bound(task, 0.1),
+    ):
+        with pytest.raises(TypeError, match="made by rf.tasks"):
             ask()
 
 
@@ -291,3 +295,66 @@ def test_a_series_too_short_for_the_error_says_so():
     for error, most in ((6e-7, r"10\^"), (1e-7, "inf")):
         with pytest.raises(ValueError, match=rf"remainder of 4\.\d+e-07 .* between 10\^[\d.]+ and {most}"):
             minimal_width(neuron(10, activation=hinge), error)
+
+
+def test_targets_of_several_directions():
+    d = 12
+    stairs = tasks.staircase(d, (1, 2))  # half of its energy in degree 1, half in degree 3
+    third = math.comb(d + 2, 3) - d
+    np.testing.assert_allclose(
+        risk_lower_bound(stairs, [0, 6, d, d + third / 2, d + third]), [1, 0.75, 0.5, 0.25, 0], atol=1e-6
+    )
+    assert minimal_width(stairs, 0.25).width == math.ceil(d + third / 2)
+    assert minimal_width(stairs, 0.25).degree == 3
+    one, two = tasks.relu_teacher(jnp.eye(1, d), -0.5), neuron(d, bias=-0.5)
+    r = [1, 10, 100, 1000]
+    np.testing.assert_allclose(risk_lower_bound(one, r), risk_lower_bound(two, r), rtol=2e-3)
+    assert minimal_width(one, 0.05).width == pytest.approx(minimal_width(two, 0.05).width, rel=2e-3)
+    assert risk_lower_bound(tasks.parity(40, 3), 1000) > 0.7  # what the series leaves out counts for nothing
+    with pytest.raises(ValueError, match="hold a remainder"):
+        minimal_width(tasks.parity(40, 3), 0.1)
+
+
+@pytest.mark.parametrize("width", [3, 40])
+def test_coefficients_are_as_large_as_they_must_be(width):
+    """The sum over features of ‖f‖·(E u²)^½ of the best fits, over directions, against the bound at their error."""
+    rng, d = np.random.default_rng(0), 5
+    task, square = neuron(d), float(relu_kernel(np.array(1.0)))
+    v, w = (
+        u / np.linalg.norm(u, axis=1, keepdims=True)
+        for u in (rng.standard_normal((width, d)), rng.standard_normal((4000, d)))
+    )
+    cross = relu_kernel(v @ w.T)
+    u = np.linalg.solve(relu_kernel(v @ v.T) + 1e-3 * np.eye(width), cross)
+    error = float(np.mean(square - 2 * np.sum(cross * u, axis=0) + np.sum(u * (relu_kernel(v @ v.T) @ u), axis=0)))
+    size = float(math.sqrt(square) * np.sqrt(np.mean(u**2, axis=1)).sum())
+    bound = coefficient_bound(task, error, relative=False)
+    assert size > bound.value
+    assert bound.log10 == pytest.approx(math.log10(bound.value))
+    assert coefficient_bound(task, error / task.variance).value == pytest.approx(bound.value / math.sqrt(task.variance))
+
+
+def test_a_line_in_units_of_its_own():
+    """d equal eigenvalues 1/d: √d·(1 − √ε) from K = 0, which the d coordinates attain as ε → 0."""
+    task = neuron(16, activation=activations.identity)
+    assert coefficient_bound(task, 1e-12).value == pytest.approx(4.0, rel=1e-5)
+    assert coefficient_bound(task, 0.25).value == pytest.approx(2.0, rel=1e-9)
+    wave = coefficient_bound(tasks.modulated(1000), 0.25)
+    assert 200 < wave.log10 < math.inf
+    assert coefficient_bound(task, 2.0).log10 == -math.inf
+    with pytest.raises(ValueError, match="error must be"):
+        coefficient_bound(task, 0.0)
+
+
+def test_degrees_within_reach():
+    d = 100
+    reach = degree_reach(d, [10, 1000, 10**5], 3)
+    assert reach.shape == (3, 4)
+    np.testing.assert_allclose(reach[:, 1], [0.1, 1, 1])
+    np.testing.assert_allclose(reach[1, 2], 1000 / (math.comb(101, 2) - 1))
+    np.testing.assert_array_equal(reach[2, :3], 1)
+    assert degree_reach(d, 10**400, 500)[300] == 1
+    with pytest.raises(ValueError, match="r must be"):
+        degree_reach(d, -1)
+    with pytest.raises(ValueError, match="d must be"):
+        degree_reach(0, 1)

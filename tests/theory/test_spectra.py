@@ -226,7 +226,7 @@ def test_the_direction_plays_no_role_and_the_result_is_shared():
 
 def test_other_tasks_are_refused_by_name():
     task = tasks.function(lambda X: X[:, 0], 3, variance=1.0)
-    with pytest.raises(TypeError, match=r"single neuron.*FunctionTask"):
+    with pytest.raises(TypeError, match=r"made by rf.tasks.*FunctionTask"):
         spectrum(task)
 
 

@@ -1,0 +1,53 @@
+"""The figure of the feature-learning experiment: errors against samples, a panel a task."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+Row = dict[str, Any]
+
+TASKS = {"product": "z₁z₂, degree 2", "staircase": "z₁ + z₁z₂ + z₁z₂z₃, degree 3", "parity": "parity of 3 signs"}
+VIEWS = {"random_features": "random features", "ntk": "NTK", "network": "trained network"}
+_STYLES = {"random_features": ("#e69f00", "o"), "ntk": ("#0072b2", "D"), "network": ("#009e73", "*")}
+
+
+def averaged(rows: Sequence[Row], task: str, view: str) -> list[Row]:
+    """Rows of one task and view merged over seeds, by the number of samples: mean error, and its standard error."""
+    groups: dict[int, list[Row]] = defaultdict(list)
+    for row in rows:
+        if row["task"] == task and row["view"] == view:
+            groups[row["n"]].append(row)
+    merged = []
+    for n, members in sorted(groups.items()):
+        errors = np.array([row["relative_risk"] for row in members])
+        sampling = float(np.sqrt(sum(row["stderr"] ** 2 for row in members)) / len(members))
+        spread = float(errors.std(ddof=1) / len(members) ** 0.5) if len(members) > 1 else 0.0
+        merged.append({"n": n, "error": float(errors.mean()), "stderr": max(sampling, spread)})
+    return merged
+
+
+def draw(rows: Sequence[Row]) -> Figure:
+    """Relative error against samples, a panel a task, a line a view."""
+    figure = Figure(figsize=(12, 4.3))
+    panels = figure.subplots(1, len(TASKS), sharey=True)
+    figure.subplots_adjust(left=0.06, right=0.985, top=0.84, bottom=0.13, wspace=0.06)
+    for axes, (task, title) in zip(panels, TASKS.items(), strict=True):
+        for view, label in VIEWS.items():
+            mine = averaged(rows, task, view)
+            x, y, bars = ([row[name] for row in mine] for name in ("n", "error", "stderr"))
+            lower = [min(bar, 0.9 * value) for bar, value in zip(bars, y, strict=True)]
+            colour, marker = _STYLES[view]
+            size = 11 if marker == "*" else 6
+            axes.errorbar(
+                x, y, yerr=[lower, bars], color=colour, marker=marker, markersize=size, capsize=2.5, label=label
+            )
+        axes.axhline(1, color="#999999", linewidth=0.8, linestyle=":")
+        axes.set(xscale="log", yscale="log", xlabel="samples", title=title)
+        axes.grid(color="#eeeeee")
+    panels[0].set_ylabel("relative error")
+    panels[0].legend(frameon=False, fontsize=9, loc="lower left")
+    figure.suptitle(f"Functions of a few of {rows[0]['d']} directions", fontsize=12)
+    return figure
