@@ -16,6 +16,7 @@ from sklearn.datasets import load_diabetes, load_digits
 import rfjax as rf
 
 STEPS, ADAM = (10, 30, 100, 300, 1000), optax.adam(1e-2)
+TIMES = 10.0 ** np.arange(0, 6)
 RIDGES = 10.0 ** np.arange(-3, 3)
 NETWORK = "Trained network"
 
@@ -55,23 +56,24 @@ STUDIES = {
 # linearisation keeps the random function that the network starts from (`start=`), and is stopped early.
 def views(X: jax.Array, y: jax.Array, X_new: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
     """The predictions [settings, m, c] of every view at X_new, one for each of its settings."""
-    net = rf.mlp(depth=1, width=256, b_std=0.1, out=y.shape[1])
+    net = rf.mlp(depth=2, width=256, b_std=0.1, out=y.shape[1])
     params = net.init(key, X.shape[1])
     tangent = rf.empirical_ntk(net, params)
+    flow = rf.gradient_flow(tangent, X, y, start=lambda x: net.apply(params, x))
 
     def trained(steps: int) -> jax.Array:
         start = net.zero_output(params)
         run = rf.train(net, (X, y), optimizer=ADAM, steps=steps, record=steps, batch_size=64, params=start, key=key)
         return run(X_new)
 
-    def ridges(model: rf.Kernel | rf.FeatureMap, start: Callable | None = None) -> jax.Array:
-        return jax.vmap(lambda ridge: rf.ridge_regression(model, X, y, ridge=ridge, start=start)(X_new))(RIDGES)
+    def ridges(model: rf.Kernel | rf.FeatureMap) -> jax.Array:
+        return jax.vmap(lambda ridge: rf.ridge_regression(model, X, y, ridge=ridge)(X_new))(RIDGES)
 
     return {
         NETWORK: jnp.stack([trained(steps) for steps in STEPS]),
         "Random features": ridges(rf.random_features(net, params=params)),
         "Linearised network, from zero\n(empirical NTK)": ridges(tangent),
-        "Linearised network,\nfrom its random start": ridges(tangent, start=lambda x: net.apply(params, x)),
+        "Linearised network,\nfrom its random start": flow(TIMES, X_new),
         "Infinite width: NNGP": ridges(rf.nngp(net)),
         "Infinite width: NTK": ridges(rf.ntk(net)),
     }

@@ -13,6 +13,7 @@ from rfjax import checks
 from rfjax.datasets.files import READERS
 from rfjax.datasets.table import TASKS, Table, as_table, take
 
+# Names of tables that come with scikit-learn.
 BUILT_IN = ("digits", "diabetes")
 
 

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from rfjax import checks
 from rfjax.datasets.encoding import encoded, labels_of, numbers
 
+# What a table may be asked for.
 TASKS = ("regression", "classification")
 _FEW = 20  # different whole numbers in a target that still count as classes
 

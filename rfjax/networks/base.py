@@ -15,6 +15,7 @@ from rfjax.numerics import Covariance
 if TYPE_CHECKING:
     Params = Any  # a type checker cannot follow a pytree
 else:
+    # The parameters of a network, or of any f(params, X): a pytree of arrays.
     Params = PyTree[Float[Array, "..."]]
 
 

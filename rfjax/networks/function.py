@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from rfjax.networks.base import Layer, Params
 from rfjax.networks.dropout import has_dropout
 
+# A model without layers: f(params, X), [n, d] to [n] or [n, c].
 Function = Callable[[Params, Float[Array, "n d"]], Float[Array, "..."]]
 
 

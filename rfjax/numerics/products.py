@@ -11,7 +11,7 @@ def matmul(a: Float[Array, "... n k"], b: Float[Array, "... k m"]) -> Float[Arra
 
 
 def gram(x: Float[Array, "n d"], y: Float[Array, "m d"]) -> Float[Array, "n m"]:
-    """x @ y.T in the full precision of its dtype: entry (i, j) is <x_i, y_j>."""
+    """x @ y.T in the full precision of its dtype: entry (i, j) is ⟨x_i, y_j⟩."""
     return matmul(x, y.T)
 
 

@@ -15,6 +15,7 @@ from rfjax.regression.normal import predictions
 from rfjax.regression.solvers import Stats
 from rfjax.regression.solvers.stream import rows
 
+# The function that a fit corrects: X [n, d] to [n] or [n, c].
 Start = Callable[[Float[Array, "n d"]], Float[Array, "..."]]
 
 

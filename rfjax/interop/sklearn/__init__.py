@@ -1,6 +1,6 @@
 """Estimators for scikit-learn: kernels of infinitely wide networks and random features, in pipelines and grid searches.
 
-from rfjax.interop.sklearn import KernelRidge, NTKClassifier, NTKRegressor, RandomFeatures
+    from rfjax.interop.sklearn import KernelRidge, NTKClassifier, NTKRegressor, RandomFeatures
 
 It needs scikit-learn: pip install 'rfjax[sklearn]'.
 """
