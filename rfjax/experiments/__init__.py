@@ -12,6 +12,7 @@ EXPERIMENTS = {
     "polynomials": "random features and the NTK learn degree l of a polynomial from d^l features or samples",
     "coupling": "wide networks stay near their random features in the NTK scaling, and not in the maximal-update one",
     "double-descent": "random features have their peak of error at features = samples, and theory has the whole curve",
+    "learning-curves": "the error of kernel regression at n samples, predicted without any, and from half of the data",
     "feature-learning": "on functions of a few directions kernels need d^degree samples, and trained networks fewer",
     "magnitude": "with random features a small error asks for many of them or for large coefficients",
     "hard-starts": "gradient descent learns one ReLU neuron from most starts: where it fails, and how often",
