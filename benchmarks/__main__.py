@@ -5,7 +5,7 @@ import sys
 from dataclasses import fields, replace
 from pathlib import Path
 
-from benchmarks import empirical, features, kernels, regression, theory, training
+from benchmarks import empirical, features, kernels, ntk_features, regression, theory, training
 from benchmarks.report import header, record, table
 from rfjax.progress import reporter
 from rfjax.storage import StorageError, open_folder
@@ -15,6 +15,7 @@ SUITES = {
     "empirical": (empirical, "empirical NTKs of finite networks, beside neural-tangents and torch.func"),
     "kernels": (kernels, "Gram matrices and their products: speed, memory, float32 error"),
     "features": (features, "feature maps: speed, error of their kernel, regression on them"),
+    "ntk_features": (ntk_features, "features of neural tangent kernels beside exact regression with them"),
     "regression": (regression, "fits of a hundred points to a million: time, memory and error"),
     "theory": (theory, "predictions beside simulations, and what a prediction costs"),
     "training": (training, "many networks at once beside loops; wide networks beside their linearisation"),

@@ -9,8 +9,8 @@ from importlib.metadata import version as _version
 from rfjax import activations, diagnostics, features, kernels, networks, numerics, risk, tasks, theory
 from rfjax.citing import cite
 from rfjax.dynamics import GradientFlow, critical_learning_rate, ensemble, gradient_descent, gradient_flow
-from rfjax.features import FeatureMap, random_neurons
-from rfjax.kernels import Kernel, angular, arc_cosine, laplace, matern, polynomial, rational_quadratic, rbf
+from rfjax.features import FeatureMap, approximate, approximation_error, features_needed, random_neurons
+from rfjax.kernels import Kernel, angular, arc_cosine, exponential, laplace, matern, polynomial, rational_quadratic, rbf
 from rfjax.networks import Activation, Dense, Dropout, Layer, LayerNorm, Parallel, Repeat, Residual, Serial, mlp, neuron
 from rfjax.regression import classify, log_marginal_likelihood, posterior, ridge_path, ridge_regression, solvers, tune
 from rfjax.risk import Risk, population_regression, population_risk
@@ -37,6 +37,8 @@ __all__ = [
     "Serial",
     "activations",
     "angular",
+    "approximate",
+    "approximation_error",
     "arc_cosine",
     "cite",
     "classify",
@@ -44,7 +46,9 @@ __all__ = [
     "diagnostics",
     "empirical_ntk",
     "ensemble",
+    "exponential",
     "features",
+    "features_needed",
     "gradient_descent",
     "gradient_flow",
     "kernels",

@@ -6,6 +6,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rfjax import checks
+from rfjax.features import draws
+from rfjax.features.spectra import Mixing
 
 
 class Law(eqx.Module):
@@ -58,8 +60,17 @@ class Uniform(Law):
 WEIGHTS = ("sphere", "gaussian")
 
 
-def draw_weights(law: str, key: PRNGKeyArray, count: int, dimension: int) -> Float[Array, "count dimension"]:
-    """`count` weight vectors: uniform on the unit sphere, or N(0, I/d), whose squared length is 1 on average."""
+def draw_weights(
+    law: str, key: PRNGKeyArray, count: int, dimension: int, *, orthogonal: bool = False
+) -> Float[Array, "count dimension"]:
+    """`count` weight vectors: uniform on the unit sphere, or N(0, I/d), whose squared length is 1 on average.
+
+    `orthogonal`: at right angles in blocks of d, each vector of the same law as without.
+    """
+    if orthogonal:
+        if law == "gaussian":
+            return draws.orthogonal(key, count, dimension, Mixing()) / dimension**0.5
+        return draws.haar(key, -(-count // dimension), dimension).reshape(-1, dimension)[:count]
     weights = jax.random.normal(key, (count, dimension))
     if law == "sphere":
         return weights / jnp.linalg.norm(weights, axis=1, keepdims=True)

@@ -2,7 +2,7 @@
 
 from rfjax.kernels.base import Constant, Kernel, Product, Restrict, Scaled, Sum
 from rfjax.kernels.disk import write_gram
-from rfjax.kernels.dot_product import ArcCosine, Polynomial, angular, arc_cosine, polynomial
+from rfjax.kernels.dot_product import ArcCosine, Exponential, Polynomial, angular, arc_cosine, exponential, polynomial
 from rfjax.kernels.grid import Grid
 from rfjax.kernels.infinite import InfiniteWidth
 from rfjax.kernels.modifiers import Normalised
@@ -19,6 +19,7 @@ __all__ = [
     "Constant",
     "CrossPairs",
     "DiagonalPairs",
+    "Exponential",
     "GramOperator",
     "Grid",
     "InfiniteWidth",
@@ -37,6 +38,7 @@ __all__ = [
     "Tiling",
     "angular",
     "arc_cosine",
+    "exponential",
     "held_bytes",
     "laplace",
     "matern",

@@ -1,7 +1,8 @@
-"""Kernels of norms and angles: polynomial, arc-cosine and angular."""
+"""Kernels of norms and angles: polynomial, exponential, arc-cosine and angular."""
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rfjax import activations, checks
@@ -25,6 +26,19 @@ class Polynomial(Kernel):
         return (like(self.scale, inner) * inner + like(self.offset, inner)) ** self.degree
 
 
+class Exponential(Kernel):
+    """k(x, y) = exp(scale·⟨x, y⟩), the kernel of softmax attention.
+
+    **Raises** ValueError for a scale that is not positive.
+    """
+
+    scale: Scalar = eqx.field(default=1.0, converter=real("scale", above=0.0))
+
+    def _evaluate(self, pairs: Pairs) -> Float[Array, "..."]:
+        inner = pairs.columns * pairs.covariance.cross
+        return jnp.exp(like(self.scale, inner) * inner)
+
+
 class ArcCosine(Kernel):
     """The arc-cosine kernel of Cho & Saul 2009, *Kernel methods for deep learning*: with θ the angle of x and y,
 
@@ -46,6 +60,11 @@ class ArcCosine(Kernel):
 def polynomial(degree: int, scale: Scalar = 1.0, offset: Scalar = 1.0) -> Polynomial:
     """The polynomial kernel (scale·⟨x, y⟩ + offset)^degree; degree >= 1, scale > 0, offset >= 0."""
     return Polynomial(degree, scale, offset)
+
+
+def exponential(scale: Scalar = 1.0) -> Exponential:
+    """The exponential kernel exp(scale·⟨x, y⟩); scale > 0."""
+    return Exponential(scale)
 
 
 def arc_cosine(order: int) -> ArcCosine:

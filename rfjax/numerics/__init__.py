@@ -3,6 +3,7 @@ products, and 2×2 covariances that keep their digits at coincident points."""
 
 from rfjax.numerics.cosine import cosine
 from rfjax.numerics.covariance import Covariance
+from rfjax.numerics.factors import shifted_cholesky
 from rfjax.numerics.gaussian import (
     bivariate_normal_cdf,
     normal_cdf,
@@ -35,5 +36,6 @@ __all__ = [
     "safe_divide",
     "safe_sqrt",
     "settled",
+    "shifted_cholesky",
     "sin_minus_theta_cos",
 ]

@@ -11,18 +11,17 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rfjax import checks
-from rfjax.kernels import Kernel, pivoted_cholesky
-from rfjax.numerics import gram, matmul
+from rfjax.kernels import Kernel
+from rfjax.kernels.centres import CHOICES, choose_centres, some
+from rfjax.numerics import gram, matmul, shifted_cholesky
 from rfjax.progress import Progress, reporter
 from rfjax.regression.solvers import krylov
 from rfjax.regression.solvers.base import Solution, Solver, Stats, Stopwatch, as_columns
 from rfjax.regression.solvers.checkpoint import Checkpoint
-from rfjax.regression.solvers.preconditioner import shifted_cholesky
 from rfjax.regression.solvers.stream import Block, Stream
 
 _TOLERANCE = {"float64": 1e-8}
 _ENTRIES = 2**24  # of a block of k(X, Z)
-_CANDIDATES = 20_000  # points among which pivots are drawn
 _SAMPLE = 4  # rows for each centre in the preconditioner
 
 
@@ -35,9 +34,10 @@ class Nystrom(Solver):
 
     With all points as centres this is kernel ridge regression; with m centres it costs n·m kernel entries a step.
     `centres` is their number (default 5√n) or the points themselves [m, d]; `choice` draws them uniformly ("uniform"),
-    by randomly pivoted Cholesky ("rpcholesky"), or by approximate ridge leverage scores ("leverage"), the latter two
-    among 20,000 rows.  X may be a NumPy array or a memory map on disk, float32 for half the reading.  It stops at a
-    relative residual of `tolerance` of the whitened equations above (1e-8; in float32 1e-4).
+    by randomly pivoted Cholesky ("rpcholesky"), by approximate ridge leverage scores ("leverage") or as the means of
+    clusters ("kmeans"), the latter three among 20,000 rows.  X may be a NumPy array or a memory map on disk, float32
+    for half the reading.  It stops at a relative residual of `tolerance` of the whitened equations above (1e-8; in
+    float32 1e-4).
 
     Eager only: under `jax.jit` nothing could be streamed.  `key`, `progress` and `checkpoint` as in ConjugateGradients,
     but that here the key draws the centres and so the answer; it is required unless the centres are given.
@@ -53,7 +53,7 @@ class Nystrom(Solver):
     checkpoint: str | None = eqx.field(static=True, default=None)
 
     def __check_init__(self) -> None:
-        checks.choice("choice", self.choice, ("uniform", "rpcholesky", "leverage"))
+        checks.choice("choice", self.choice, CHOICES)
         checks.count("max_iterations", self.max_iterations)
         if self.tolerance is not None:
             checks.number("tolerance", self.tolerance, above=0.0)
@@ -140,28 +140,14 @@ class Nystrom(Solver):
             return checks.points("centres", self.centres, columns=X.shape[1])
         n = X.shape[0]
         m = min(n, round(5 * n**0.5) if self.centres is None else int(self.centres))
-        key = checks.prng_key("key", self.key)
-        among, draw = jax.random.split(key)
-        if self.choice == "uniform" or m == n:
-            return Stream(X, n).take(_some(draw, n, m))
-        pool = Stream(X, n).take(_some(among, n, min(n, max(_CANDIDATES, m))))
-        found = pivoted_cholesky(kernel, pool, m, key=draw)
-        pivots = found.pivots[: int(found.count)]
-        if self.choice == "rpcholesky":
-            return pool[pivots]
-        scores = _leverage(found.factor, jnp.asarray(ridge * pool.shape[0] / n, found.factor.dtype))
-        chance = np.asarray(scores, np.float64)
-        picks = np.random.default_rng(np.asarray(jax.random.key_data(draw))).choice(
-            pool.shape[0], min(m, int((chance > 0).sum())), replace=False, p=chance / chance.sum()
-        )
-        return pool[np.sort(picks)]
+        return choose_centres(kernel, X, m, self.choice, ridge=ridge, key=checks.prng_key("key", self.key))
 
     def _size(self, X: Any, m: int) -> int:
         return min(X.shape[0], _SAMPLE * m)
 
     def _sample(self, X: Any, m: int) -> Stream:
         """Rows for the preconditioner, whose draw changes the number of steps and not the answer."""
-        rows = _some(jax.random.key(0), X.shape[0], self._size(X, m))
+        rows = some(jax.random.key(0), X.shape[0], self._size(X, m))
         return Stream(Stream(X, m).take(rows), max(1, _ENTRIES // m))
 
 
@@ -171,11 +157,6 @@ class _Preconditioner:
 
     def __call__(self, c: Float[Array, "m c"]) -> Float[Array, "m c"]:
         return jax.scipy.linalg.cho_solve((self._lower, True), c)
-
-
-def _some(key: PRNGKeyArray, n: int, count: int) -> np.ndarray:
-    """`count` different numbers below n in their order."""
-    return np.sort(np.random.default_rng(np.asarray(jax.random.key_data(key))).choice(n, count, replace=False))
 
 
 def _rows(columns: np.ndarray, block: Block) -> Float[Array, "b c"]:
@@ -231,10 +212,3 @@ def _add_square(
     K = block.weight * kernel(block.X.astype(Z.dtype), Z)
     features = jax.scipy.linalg.solve_triangular(T, K.T, lower=True)
     return total + gram(features, features)
-
-
-@jax.jit
-def _leverage(factor: Float[Array, "m n"], ridge: Float[Array, ""]) -> Float[Array, " n"]:
-    """diag of FᵀF(FᵀF + ridge·I)⁻¹, through the small matrix FFᵀ."""
-    lower, _ = shifted_cholesky(gram(factor, factor), ridge)
-    return jnp.sum(jax.scipy.linalg.solve_triangular(lower, factor, lower=True) ** 2, axis=0)

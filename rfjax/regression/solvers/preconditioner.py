@@ -2,14 +2,12 @@
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rfjax.kernels import Kernel, pivoted_cholesky
-from rfjax.numerics import gram, matmul
+from rfjax.numerics import gram, matmul, shifted_cholesky
 
 NAMES = ("rpcholesky", "nystrom", "none")
-_ROUNDING = 10  # units of it that the smallest eigenvalue of a low-rank preconditioner keeps from 0
 
 
 class LowRank(eqx.Module):
@@ -43,15 +41,6 @@ class Identity(eqx.Module):
 @jax.jit
 def _low_rank(factor: Float[Array, "rank n"], ridge: Float[Array, ""]) -> LowRank:
     return LowRank(factor, *shifted_cholesky(gram(factor, factor), ridge))
-
-
-def shifted_cholesky(
-    A: Float[Array, "m m"], ridge: Float[Array, ""] | float
-) -> tuple[Float[Array, "m m"], Float[Array, ""]]:
-    """L with LLᵀ = A + μI, and μ = max(ridge, 10·eps·tr A): rounding takes no eigenvalue below 0."""
-    # The trace bounds the norm; the spectra here fall off so fast that it is of its size.
-    shift = jnp.maximum(ridge, _ROUNDING * jnp.finfo(A.dtype).eps * jnp.trace(A))
-    return jnp.linalg.cholesky(A + shift * jnp.eye(A.shape[0], dtype=A.dtype)), shift
 
 
 @eqx.filter_jit

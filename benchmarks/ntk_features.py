@@ -1,0 +1,158 @@
+"""NTK features beside exact NTK regression: how near its predictions, at what share of its time.
+
+| group | question | target at p = 8192 |
+|---|---|---|
+| ntk | distance to the exact kernel's predictions, test error and time, beside other maps of equal p | a fifth of its time |
+
+The data are kin40k and protein where the environment variable RFJAX_DATA names a folder of NAME.npz (X_train, y_train,
+X_test, y_test), and otherwise made up.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+import rfjax as rf
+from benchmarks.report import Row
+from benchmarks.timing import peak_rss_bytes
+from rfjax.features import FeatureMap, gegenbauer, nystrom
+
+FOLDER = "RFJAX_DATA"
+Case = Callable[[], list[Row]]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What is measured: data sets (their first `rows` training rows), depths, columns p, one `ridge`, `seeds` a map."""
+
+    data: tuple[str, ...] = ("kin40k", "protein")
+    rows: int = 40_000
+    test: int = 4000
+    depths: tuple[int, ...] = (2, 3)
+    columns: tuple[int, ...] = (1024, 2048, 4096, 8192, 16384)
+    ridge: float = 0.1
+    seeds: int = 1
+
+
+PRESETS = {
+    "smoke": Sizes(data=("kin40k",), rows=60, test=20, depths=(2,), columns=(16,)),
+    "small": Sizes(data=("kin40k",), rows=2000, test=500, depths=(2,), columns=(256, 1024)),
+    "default": Sizes(),
+}
+
+
+def cases(sizes: Sizes, only: str | None = None) -> list[Case]:
+    """All measurements, or those of one group, in order."""
+    return [case for name, group in GROUPS.items() if only in (None, name) for case in group(sizes)]
+
+
+def _ntk(sizes: Sizes) -> Iterator[Case]:
+    for name in sizes.data:
+        for depth in sizes.depths:
+            yield partial(_beside_exact, name, depth, sizes)
+
+
+Make = Callable[[rf.kernels.InfiniteWidth, Float[Array, "n d"], int, jax.Array], FeatureMap]
+MAPS: dict[str, Make] = {
+    "gegenbauer": lambda kernel, X, p, key: gegenbauer(kernel, X.shape[1], p, key=key),
+    "gegenbauer, all random": lambda kernel, X, p, key: gegenbauer(kernel, X.shape[1], p, key=key, exact=False),
+    "nystrom, uniform": lambda kernel, X, p, key: nystrom(kernel, X, features=p, key=key, centres="uniform"),
+    "nystrom, rpcholesky": lambda kernel, X, p, key: nystrom(kernel, X, features=p, key=key),
+    "network's last layer": lambda kernel, X, p, key: _last_layer(kernel, X, p, key),
+}
+
+
+def _last_layer(kernel: rf.kernels.InfiniteWidth, X: Float[Array, "n d"], p: int, key: jax.Array) -> FeatureMap:
+    """Random features of a network of this depth and of width p."""
+    depth = len(kernel.network.layers) // 2  # type: ignore[attr-defined]
+    return rf.random_features(rf.mlp(depth=depth, width=p), X.shape[1], key=key)
+
+
+def _beside_exact(name: str, depth: int, sizes: Sizes) -> list[Row]:
+    X, y, Z, target = _data(name, sizes)
+    kernel = rf.ntk(rf.mlp(depth=depth, width=1))
+    settings = {"data": name, "n": len(X), "d": X.shape[1], "depth": depth, "ridge": sizes.ridge, "dtype": "float32"}
+    fit, exact_seconds = _timed(lambda: rf.ridge_regression(kernel, X, y, ridge=sizes.ridge)(Z))
+    rows = [_row("exact", settings, exact_seconds, None, 0.0, _error(fit, target))]
+    for p in sizes.columns:
+        for label, make in MAPS.items():
+            if p > len(X) and label.startswith("nystrom"):
+                continue
+            found = [_one(make, kernel, X, y, Z, p, seed, sizes.ridge) for seed in range(sizes.seeds)]
+            distance = np.median([_error(prediction, fit, relative_to=target) for prediction, _ in found])
+            test = np.median([_error(prediction, target) for prediction, _ in found])
+            seconds = float(np.median([took for _, took in found]))
+            rows.append(_row(label, {**settings, "p": p}, seconds, exact_seconds, float(distance), float(test)))
+    return rows
+
+
+def _one(
+    make: Make, kernel: rf.kernels.InfiniteWidth, X: Array, y: Array, Z: Array, p: int, seed: int, ridge: float
+) -> tuple[Array, float]:
+    """Predictions at Z of ridge regression on the features of one seed, and the seconds of all of it."""
+
+    def fit() -> Array:
+        return rf.ridge_regression(make(kernel, X, p, jax.random.key(seed)), X, y, ridge=ridge)(Z)
+
+    return _timed(fit)
+
+
+def _timed(call: Callable[[], Array]) -> tuple[Array, float]:
+    """The second of two calls: the first compiles."""
+    jax.block_until_ready(call())
+    start = time.perf_counter()
+    result = jax.block_until_ready(call())
+    return result, time.perf_counter() - start
+
+
+def _error(prediction: Array, truth: Array, *, relative_to: Array | None = None) -> float:
+    """Root mean square of the difference, in standard deviations of the targets."""
+    scale = np.std(np.asarray(truth if relative_to is None else relative_to))
+    return float(np.sqrt(np.mean((np.asarray(prediction) - np.asarray(truth)) ** 2)) / scale)
+
+
+def _row(
+    name: str, settings: dict[str, object], seconds: float, exact: float | None, distance: float, test: float
+) -> Row:
+    ours = name == "gegenbauer" and settings.get("p") == 8192
+    return Row(
+        "ntk",
+        name,
+        {**settings, "test_error": round(test, 4)},
+        seconds=seconds,
+        repetitions=1,
+        against=None if exact is None else "exact",
+        ratio=None if exact is None else seconds / exact,
+        peak_rss_bytes=peak_rss_bytes(),
+        error=distance,
+        target={"ratio": 0.2} if ours else {},
+    )
+
+
+def _data(name: str, sizes: Sizes) -> tuple[Array, Array, Array, Array]:
+    """Standardised X, y, and X and y of the test rows, in float32."""
+    if os.environ.get(FOLDER):
+        with np.load(Path(os.environ[FOLDER]) / f"{name}.npz") as file:
+            parts = [np.asarray(file[key], np.float64) for key in ("X_train", "y_train", "X_test", "y_test")]
+    else:
+        rng = np.random.default_rng(0)
+        X = rng.normal(size=(sizes.rows + sizes.test, 8))
+        y = np.sin(2 * X[:, 0]) + np.maximum(X[:, 1] - X[:, 2], 0) * X[:, 3] + 0.1 * rng.normal(size=len(X))
+        parts = [X[: sizes.rows], y[: sizes.rows], X[sizes.rows :], y[sizes.rows :]]
+    X, y, Z, target = parts
+    X, y, Z, target = X[: sizes.rows], y[: sizes.rows].ravel(), Z[: sizes.test], target[: sizes.test].ravel()
+    middle, spread = X.mean(axis=0), np.maximum(X.std(axis=0), 1e-12)
+    level, size = y.mean(), y.std()
+    standard = ((X - middle) / spread, (y - level) / size, (Z - middle) / spread, (target - level) / size)
+    return tuple(jnp.asarray(part, jnp.float32) for part in standard)  # type: ignore[return-value]
+
+
+GROUPS: dict[str, Callable[[Sizes], Iterator[Case]]] = {"ntk": _ntk}

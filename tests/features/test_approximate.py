@@ -1,0 +1,74 @@
+"""The entry point: which map a kernel gets, that it is near the kernel, and what an unknown one is told."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import rfjax as rf
+from rfjax.features import (
+    Concatenated,
+    Fourier,
+    Gegenbauer,
+    Nystrom,
+    OnColumns,
+    Positive,
+    ProductFeatures,
+    random_neurons,
+)
+
+RNG = np.random.default_rng(0)
+X = jnp.asarray(RNG.normal(size=(12, 3)))
+KEY = jax.random.key(0)
+NEURONS = random_neurons(3, 4, key=KEY)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "kind"),
+    [
+        (rf.rbf(1.5), Fourier),
+        (rf.arc_cosine(1) + 2.0 * rf.polynomial(2), Gegenbauer),
+        (rf.exponential(0.3), Positive),
+        (2.0 * rf.rbf(1.0).on([0, 2]) + 0.5, Concatenated),
+        (rf.polynomial(2).on([1, 2]), OnColumns),
+        (rf.laplace(2.0) * rf.polynomial(2, 0.3, 1.0), ProductFeatures),
+        (rf.kernels.Normalised(rf.rbf(1.0) + rf.laplace(1.0)), Nystrom),
+    ],
+)
+def test_the_map_of_a_kernel(kernel, kind):
+    phi = rf.approximate(kernel, 512, key=KEY, X=X)
+    assert isinstance(phi, kind)
+    assert phi.in_dim == 3
+    F, K = phi(X), np.asarray(kernel(X))
+    assert F.shape[1] <= 512
+    scale = np.sqrt(np.multiply.outer(np.diag(K), np.diag(K)))
+    rms = np.sqrt((((F @ F.T - K) / scale) ** 2).mean())
+    assert rms < (0.25 if kind is ProductFeatures else 0.1)
+
+
+def test_a_feature_kernel_is_its_map():
+    assert rf.approximate(NEURONS.kernel, 512, key=KEY, in_dim=3) is NEURONS
+
+
+def test_an_unknown_kernel_is_told_what_is_known():
+    net = rf.mlp(depth=1, width=4)
+    kernel = rf.empirical_ntk(net, net.init(KEY, 3))
+    with pytest.raises(TypeError, match=r"EmpiricalNTK.*Known are rbf.*polynomial.*nystrom"):
+        rf.approximate(kernel, 10, key=KEY, in_dim=3)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "match"),
+    [
+        ({}, ValueError, "in_dim"),
+        ({"in_dim": 2, "X": X}, ValueError, "X must have 2 columns"),
+        ({"in_dim": 3, "features": 0}, ValueError, "features"),
+        ({"in_dim": 3, "key": None}, ValueError, "key is required"),
+        ({"in_dim": 3, "kernel": rf.rbf().on([3])}, ValueError, "columns must be below in_dim = 3"),
+        ({"in_dim": 3, "kernel": rf.rbf() + rf.laplace(), "features": 1}, ValueError, "at least 2"),
+        ({"in_dim": 3, "kernel": "rbf"}, TypeError, "kernel must be"),
+    ],
+)
+def test_bad_input(wrong, error, match):
+    with pytest.raises(error, match=match):
+        rf.approximate(**({"kernel": rf.rbf(), "features": 8, "key": KEY} | wrong))
