@@ -25,29 +25,31 @@ def cards() -> str:
     text = '<div class="gallery" markdown>\n\n'
     for script in examples():
         title, rest = shown(script)
-        text += f"[![{title}](figures/{figure(script)}) **{title}**](gallery/{script.stem}.md)<br>{rest}\n\n"
+        image = "".join(f"![{title}](figures/{name}) " for name in figures(script)[:1])
+        text += f"[{image}**{title}**](gallery/{script.stem}.md)<br>{rest}\n\n"
     return text + "</div>"
 
 
 def shown(script: Path) -> tuple[str, str]:
-    """The first line of a script's docstring: what comes before its colon, and what comes after."""
+    """The first line of a script's docstring: what comes before its colon or question mark, and what comes after."""
     line = (ast.get_docstring(ast.parse(script.read_text())) or script.stem).split("\n")[0]
-    title, _, rest = line.partition(": ")
+    title, rest = (*re.split(r": |(?<=\?) +", line, maxsplit=1), "")[:2]
     return title.removesuffix("."), rest[:1].upper() + rest[1:]
 
 
-def figure(script: Path) -> str:
-    """The file of a script's figure."""
-    return next(
-        (f"{script.stem}.{kind}" for kind in ("svg", "png") if (FIGURES / f"{script.stem}.{kind}").exists()), ""
-    )
+def figures(script: Path) -> list[str]:
+    """The files of a script's figures: those with its name, else those whose names it quotes; vectors before pixels."""
+    files = {file.stem: file.name for kind in ("png", "svg") for file in sorted(FIGURES.glob(f"*.{kind}"))}
+    if script.stem in files:
+        return [files[script.stem]]
+    return [name for stem, name in sorted(files.items()) if f'"{stem}"' in script.read_text()]
 
 
 def page(script: Path) -> str:
     """The figure, and the code with its `# %%` comments as text between."""
     title, rest = shown(script)
-    text = f"# {title}\n\n{rest}\n\n![{title}](../figures/{figure(script)})\n\n"
-    text += f"`python docs/examples/{script.name}` draws it.\n\n"
+    text = f"# {title}\n\n{rest}\n\n" + "".join(f"![{title}](../figures/{name})\n\n" for name in figures(script))
+    text += f"Drawn by `python docs/examples/{script.name}`.\n\n"
     code = script.read_text().split('"""', 2)[2]
     for cell in re.split(r"^# %%", code, flags=re.M):
         lines = cell.strip("\n").split("\n")

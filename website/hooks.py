@@ -1,6 +1,7 @@
 """What MkDocs asks on its way: the pages that are written from the source, their order, and the links in them."""
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,8 @@ def on_files(files: Files, config: Any, **kwargs: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **kwargs: Any) -> str:
-    """The gallery's cards."""
+    """The gallery's cards, and links to a script as links to its page there."""
+    markdown = re.sub(r"\]\(((?:\.\./)?)examples/(\w+)\.py\)", r"](\1gallery/\2.md)", markdown)
     return markdown.replace(gallery.MARK, gallery.cards())
 
 

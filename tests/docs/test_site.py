@@ -65,7 +65,7 @@ def test_names_and_citations_become_links():
 
 def test_every_example_has_a_figure_and_a_title():
     for script in gallery.examples():
-        assert gallery.figure(script), f"{script.name} draws docs/figures/{script.stem}.svg or .png"
+        assert gallery.figures(script), f"{script.name} draws docs/figures/{script.stem}.svg or .png"
         assert gallery.shown(script)[0] != script.stem, f"{script.name} needs a docstring"
 
 
