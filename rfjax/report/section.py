@@ -60,23 +60,30 @@ def section(path: Path) -> Section:
     module = _module(experiment)
     claim, _, reading = (inspect.getdoc(module) or "").partition("\n\n") if module else ("", "", "")
     rows = [row for some in named.values() for row in some]
-    known, headline, summary = (getattr(module, name, None) for name in ("EXPERIMENT", "headline", "summary"))
-    told = known.tables(rows) if known and run.cells else ()
-    reading = known.reading if known else reading
+    findings, told = _told(module, rows) if run.cells else ("", {})
+    reading = getattr(getattr(module, "EXPERIMENT", None), "reading", reading)
     return Section(
         experiment, str(path), claim, reading,
-        findings=headline(rows) if headline and run.cells else "",
+        findings=findings,
         figures={file.stem: file.read_text() for file in sorted(path.parent.glob("*.svg"))},
-        tables={
-            **({"summary": summary(rows)} if summary and run.cells else {}),
-            **{table.title: [dict(zip(table.columns, line, strict=True)) for line in table.rows if line] for table in told},
-            **named,
-        },
+        tables={**told, **named},
         configuration=configuration,
         versions=run.configuration.get("versions", {}), device=run.configuration.get("device", {}),
         measured=time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started)),
         complete=run.cells is not None,
     )  # fmt: skip
+
+
+def _told(module: Any, rows: list[Row]) -> tuple[str, dict[str, list[Row]]]:
+    """The sentence and the tables that an experiment makes of its rows; none of rows that another version computed."""
+    known, headline, summary = (getattr(module, name, None) for name in ("EXPERIMENT", "headline", "summary"))
+    try:
+        tables = {"summary": summary(rows)} if summary else {}
+        for table in known.tables(rows) if known else ():
+            tables[table.title] = [dict(zip(table.columns, line, strict=True)) for line in table.rows if line]
+        return (headline(rows) if headline else ""), tables
+    except KeyError:
+        return "", {}
 
 
 def _module(experiment: str) -> Any:
