@@ -16,10 +16,11 @@ _LN10 = float(np.log(10))
 def draw_spectrum(spectra: Mapping[str, Any], *, axes: Axes | None = None) -> Figure | Axes:
     """Eigenvalues against their place in descending order, on logarithmic axes: a step as wide as its multiplicity.
 
-    `spectra` maps labels to records of `rf.theory.kernel_spectrum`.
+    `spectra` maps labels to records of `rf.theory.kernel_spectrum`; the first has its degrees written on it.
     """
     axes, figure = _axes(axes, (6.4, 4.2))
-    for colour, (label, spectrum) in zip(COLOURS * len(spectra), spectra.items(), strict=False):
+    for number, (label, spectrum) in enumerate(spectra.items()):
+        colour = COLOURS[number % len(COLOURS)]
         order = np.argsort(-spectrum.log_eigenvalues, kind="stable")
         order = order[np.isfinite(spectrum.log_eigenvalues[order])]
         ends = np.logaddexp.accumulate(spectrum.log_multiplicity[order]) / _LN10
@@ -29,7 +30,7 @@ def draw_spectrum(spectra: Mapping[str, Any], *, axes: Axes | None = None) -> Fi
             np.column_stack([starts, ends]).ravel(), np.repeat(heights, 2), color=colour, linewidth=1.2, alpha=0.55
         )
         axes.hlines(heights, starts, ends, color=colour, linewidth=3, label=label)
-        for s, a, b, h in zip(order[:6], starts, ends, heights, strict=False):
+        for s, a, b, h in zip(order[: 0 if number else 6], starts, ends, heights, strict=False):
             axes.annotate(
                 str(spectrum.degrees[s]), ((a + b) / 2, h), (0, 4), textcoords="offset points",
                 ha="center", fontsize=8, color=colour,
@@ -58,6 +59,7 @@ def draw_energies(energies: Mapping[str, Any], *, degree: int = 10, axes: Axes |
         )  # fmt: skip
     axes.axhline(0, color="#888888", linewidth=0.8)
     axes.set(xlabel="degree", ylabel="share of E g²", xticks=range(degree + 1))
+    axes.margins(y=0.25)  # room for the legend
     return _done(axes, figure, "upper right")
 
 
@@ -68,11 +70,17 @@ def draw_phases(
     axes, figure = _axes(axes, (5.2, 4.4))
     top = int(degrees.max())
     axes.contourf(
-        samples, widths, degrees, levels=np.arange(-0.5, top + 1), colors=[PHASES[i % len(PHASES)] for i in range(top + 1)]
+        samples,
+        widths,
+        degrees,
+        levels=np.arange(-0.5, top + 1),
+        colors=[PHASES[i % len(PHASES)] for i in range(top + 1)],
     )
     axes.plot([min(samples), max(samples)], [min(samples), max(samples)], color="#555555", linewidth=1, linestyle=":")
     axes.set(xlabel="ln n / ln d   (samples)", ylabel="ln r / ln d   (features)", aspect="equal")
-    handles = [Patch(color=PHASES[i % len(PHASES)], label="constant" if i == 0 else f"degree {i}") for i in range(top + 1)]
+    handles = [
+        Patch(color=PHASES[i % len(PHASES)], label="constant" if i == 0 else f"degree {i}") for i in range(top + 1)
+    ]
     axes.legend(handles=handles, title="within reach", frameon=True, fontsize=9, loc="lower right")
     return figure if figure is not None else axes
 

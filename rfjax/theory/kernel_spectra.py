@@ -138,7 +138,9 @@ def _one_norm(kernel: Kernel, domain: Domain, norm: float, inputs: str) -> Kerne
     log_error = np.logaddexp(log_error, log + math.log(_ROUNDING))
     if _by_quadrature(kernel):
         noisy = power_series(kernel, norms, kept, noise=1.0)
-        log_error = np.logaddexp(log_error, _log_gap(log_sum(noisy.log[0][:, None] + shares, noisy.sign[0][:, None])[0], log))
+        log_error = np.logaddexp(
+            log_error, _log_gap(log_sum(noisy.log[0][:, None] + shares, noisy.sign[0][:, None])[0], log)
+        )
     multiplicity, log_multiplicity = domain.multiplicities()
     return KernelSpectrum(
         inputs=inputs,

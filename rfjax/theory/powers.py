@@ -7,7 +7,7 @@ are positive (Schoenberg 1942), sums and products lose nothing, and what a serie
 import math
 from fractions import Fraction
 from functools import singledispatch
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -15,6 +15,7 @@ from scipy.special import gammaln
 
 from rfjax.activations import rectified_monomial
 from rfjax.kernels import (
+    RBF,
     ArcCosine,
     Constant,
     InfiniteWidth,
@@ -24,7 +25,6 @@ from rfjax.kernels import (
     Polynomial,
     Product,
     RationalQuadratic,
-    RBF,
     Scaled,
     Sum,
 )
@@ -52,7 +52,6 @@ class Powers(NamedTuple):
     def values(self) -> Float[np.ndarray, "p n"]:
         """b_n as floats; 0 where they underflow."""
         return self.sign * np.exp(self.log)
-
 
 
 class Norms(NamedTuple):
@@ -214,13 +213,13 @@ def homogeneity(kernel: Kernel) -> float | None:
     return None
 
 
-def _scalar(length_scale: object) -> float:
+def _scalar(length_scale: Any) -> float:
     """One length scale.  Raises TypeError for one a column, with which a kernel is no function of the angle."""
     if np.ndim(length_scale):
         raise TypeError(
             f"kernel must be a function of norms and angle, got one with a length scale a column ({np.size(length_scale)})"
         )
-    return float(length_scale)  # type: ignore[arg-type]
+    return float(length_scale)
 
 
 def _matern_polynomial(p: int, r: Float[np.ndarray, " q"]) -> Float[np.ndarray, " q"]:

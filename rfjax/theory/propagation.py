@@ -7,6 +7,7 @@ norms all its terms are positive, whatever the depth.
 import math
 from dataclasses import dataclass, replace
 from functools import reduce, singledispatch
+from operator import add
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,7 @@ from rfjax.kernels import InfiniteWidth
 from rfjax.networks import Activation, Dense, Dropout, Layer, LayerNorm, Parallel, Repeat, Residual, Serial
 from rfjax.numerics import gaussian_quadrature
 
-_CLOSED, _TABLE = 2**15, 2**11  # Hermite degrees, where they come in closed form and where from a table of quadrature
+_CLOSED, _TABLE = 2**15, 2**11  # Hermite degrees, in closed form and from a table by quadrature
 _NEGLIGIBLE = 45.0  # −ln of the part of a coefficient that the Hermite degrees left out may add
 _UNITS = 8  # of rounding, in a Hermite coefficient by quadrature
 
@@ -59,7 +60,9 @@ def network_powers(
 @singledispatch
 def through(layer: Layer, flow: Flow) -> Flow:
     """The flow after a layer.  Raises TypeError for a layer whose power series is not known."""
-    raise TypeError(f"kernel must be of a network of rfjax's own layers to have a power series, got {type(layer).__name__}")
+    raise TypeError(
+        f"kernel must be of a network of rfjax's own layers to have a power series, got {type(layer).__name__}"
+    )
 
 
 @through.register
@@ -150,14 +153,8 @@ def _(layer: Activation, flow: Flow) -> Flow:
 
 
 def _sum(flows: list[Flow]) -> Flow:
-    return replace(
-        flows[0],
-        variance=sum(f.variance for f in flows),
-        cross=sum(f.cross for f in flows),
-        ntk=sum(f.ntk for f in flows),
-        cross_limit=sum(f.cross_limit for f in flows),
-        ntk_limit=sum(f.ntk_limit for f in flows),
-    )
+    added = ("variance", "cross", "ntk", "cross_limit", "ntk_limit")
+    return replace(flows[0], **{name: reduce(add, [getattr(flow, name) for flow in flows]) for name in added})
 
 
 def _all_coefficients(
@@ -215,7 +212,7 @@ def _limit(function: Nonlinearity, a: Float[np.ndarray, " k"], std: float, rho: 
     with jax.ensure_compile_time_eval():
         x = jnp.asarray(std * z)
         slope = np.asarray(jax.jvp(function, (x,), (jnp.ones_like(x),))[1], dtype=np.float64)
-    return [square, weights @ slope**2]
+    return [square, float(weights @ slope**2)]
 
 
 def _missing(flow: Flow) -> Float[np.ndarray, " p"]:

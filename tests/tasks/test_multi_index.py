@@ -13,7 +13,9 @@ from rfjax import activations, tasks
 def test_values_are_the_formula():
     d, key = 7, jax.random.key(0)
     X = np.random.default_rng(0).standard_normal((20, d))
-    task = tasks.multi_index(d, [(2.0, {0: activations.relu}), (-0.5, {0: jnp.tanh, 2: activations.erf}), (0.3, {})], key=key)
+    task = tasks.multi_index(
+        d, [(2.0, {0: activations.relu}), (-0.5, {0: jnp.tanh, 2: activations.erf}), (0.3, {})], key=key
+    )
     W = np.asarray(task.directions)
     np.testing.assert_allclose(W @ W.T, np.eye(3), atol=1e-6)
     z = X @ W.T

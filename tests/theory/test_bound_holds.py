@@ -39,7 +39,9 @@ def error(model, target, variance, *, n, ridge, key):
     X_test = jax.random.normal(jax.random.key(key + 1), (TEST, D))
     fit = rf.ridge_regression(model, X, target(X), ridge=ridge)
     squares = np.asarray((fit(X_test) - target(X_test)) ** 2) / variance
-    return squares.mean(), math.hypot(squares.mean(axis=0).std() / DIRECTIONS**0.5, squares.mean(axis=1).std() / TEST**0.5)
+    return squares.mean(), math.hypot(
+        squares.mean(axis=0).std() / DIRECTIONS**0.5, squares.mean(axis=1).std() / TEST**0.5
+    )
 
 
 def holds(model, r, task, target, *, n, ridge=1e-3, key=0, idle=8.0):

@@ -57,7 +57,9 @@ def test_exponents_of_power_laws():
     assert fit.exponent == pytest.approx(1.7, abs=1e-10)
     assert fit.window == (5, 300)
     deviations = [  # of noisy power laws, in their standard errors
-        (lambda f: (f.exponent - 1.3) / f.stderr)(capacity_exponent(j**-1.3 * np.exp(0.001 * rng.standard_normal(400)), window=(20, 200)))
+        (lambda f: (f.exponent - 1.3) / f.stderr)(
+            capacity_exponent(j**-1.3 * np.exp(0.001 * rng.standard_normal(400)), window=(20, 200))
+        )
         for _ in range(60)
     ]
     assert abs(np.mean(deviations)) < 0.6

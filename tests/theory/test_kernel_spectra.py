@@ -42,7 +42,9 @@ def by_quadrature(function, d, top, nodes=400):
     t, values = np.cos(theta), function(np.cos(theta)) * w / w.sum()
     if d == 2:
         return np.array([values @ np.cos(m * theta) for m in range(top + 1)])
-    return np.array([values @ eval_gegenbauer(m, d / 2 - 1, t) / eval_gegenbauer(m, d / 2 - 1, 1.0) for m in range(top + 1)])
+    return np.array(
+        [values @ eval_gegenbauer(m, d / 2 - 1, t) / eval_gegenbauer(m, d / 2 - 1, 1.0) for m in range(top + 1)]
+    )
 
 
 def relu_net(depth, w=1.3, b=0.4):
@@ -154,7 +156,9 @@ def test_an_activation_known_by_quadrature_says_how_well():
         return np.einsum("i,j,i,cij->c", w, w, np.tanh(x), inner)
 
     t, weights = roots_gegenbauer(60, 1.5)
-    expected = [dual(t) * weights / weights.sum() @ (eval_gegenbauer(m, 1.5, t) / eval_gegenbauer(m, 1.5, 1)) for m in (1, 3, 5)]
+    expected = [
+        dual(t) * weights / weights.sum() @ (eval_gegenbauer(m, 1.5, t) / eval_gegenbauer(m, 1.5, 1)) for m in (1, 3, 5)
+    ]
     np.testing.assert_allclose(found.eigenvalues[[1, 3, 5]], expected, rtol=1e-8)
     with pytest.raises(ValueError, match=r"not converged for degree \d+ in d = 100.*remainder"):
         kernel_spectrum(rf.nngp(net), 100, degree=250)
@@ -187,6 +191,7 @@ def test_homogeneous_kernels_see_the_length_apart(d):
     np.testing.assert_allclose(found.eigenvalues[[0, 2]], [d + 2, 2], rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_bias_couples_the_length_and_the_angle(monte_carlo):
     """E k² is the sum of all squares, and E k of the top eigenfunction, nearly constant, close below its eigenvalue."""
     d, kernel = 12, rf.ntk(rf.mlp(depth=1, width=1, w_std=1.0, b_std=1.0))
@@ -194,7 +199,6 @@ def test_a_bias_couples_the_length_and_the_angle(monte_carlo):
     assert (found.degrees == 0).sum() >= 2
     rng = np.random.default_rng(0)
     X, Y = rng.standard_normal((2, 40_000, d))
-    c = np.sum(X * Y, axis=1) / np.linalg.norm(X, axis=1) / np.linalg.norm(Y, axis=1)
     q, top = np.sum(X * Y, axis=1) / d + 1, np.sqrt((np.sum(X * X, axis=1) / d + 1) * (np.sum(Y * Y, axis=1) / d + 1))
     values = top * relu_dual(q / top) + 1 + step_dual(q / top) * q
     second = found.multiplicity * found.eigenvalues**2
@@ -209,7 +213,12 @@ def test_the_cube_matches_its_whole_gram_matrix(name):
     points = 1 - 2.0 * (np.arange(2**d)[:, None] >> np.arange(d) & 1)
     K = function(np.clip(points @ points.T / d, -1, 1), d) / 2**d
     found = kernel_spectrum(kernel(d), d, inputs="cube", degree=d)
-    np.testing.assert_allclose(np.sort(np.repeat(found.eigenvalues, found.multiplicity.astype(int))), np.linalg.eigvalsh(K), rtol=0, atol=1e-13 * found.trace)
+    np.testing.assert_allclose(
+        np.sort(np.repeat(found.eigenvalues, found.multiplicity.astype(int))),
+        np.linalg.eigvalsh(K),
+        rtol=0,
+        atol=1e-13 * found.trace,
+    )
     for m in range(d + 1):  # the parity of the first m coordinates is an eigenvector
         parity = points[:, :m].prod(axis=1)
         assert found.eigenvalues[m] == pytest.approx((K @ parity)[0] / parity[0], rel=1e-9, abs=1e-13 * found.trace)

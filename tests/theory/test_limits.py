@@ -266,8 +266,12 @@ def test_what_is_no_number_is_refused():
 
 def test_other_tasks_are_refused_by_name():
     task = tasks.function(lambda X: X[:, 0], 3, variance=1.0)
-    for ask in (lambda: risk_lower_bound(task, 3), lambda: minimal_width(task, 0.1), lambda: coefficient_bound(task, 0.1)):
-        with pytest.raises(TypeError, match="made by rf.tasks"):
+    for ask in (
+        lambda: risk_lower_bound(task, 3),
+        lambda: minimal_width(task, 0.1),
+        lambda: coefficient_bound(task, 0.1),
+    ):
+        with pytest.raises(TypeError, match=r"made by rf\.tasks"):
             ask()
 
 
@@ -297,7 +301,9 @@ def test_targets_of_several_directions():
     d = 12
     stairs = tasks.staircase(d, (1, 2))  # half of its energy in degree 1, half in degree 3
     third = math.comb(d + 2, 3) - d
-    np.testing.assert_allclose(risk_lower_bound(stairs, [0, 6, d, d + third / 2, d + third]), [1, 0.75, 0.5, 0.25, 0], atol=1e-6)
+    np.testing.assert_allclose(
+        risk_lower_bound(stairs, [0, 6, d, d + third / 2, d + third]), [1, 0.75, 0.5, 0.25, 0], atol=1e-6
+    )
     assert minimal_width(stairs, 0.25).width == math.ceil(d + third / 2)
     assert minimal_width(stairs, 0.25).degree == 3
     one, two = tasks.relu_teacher(jnp.eye(1, d), -0.5), neuron(d, bias=-0.5)
@@ -314,7 +320,10 @@ def test_coefficients_are_as_large_as_they_must_be(width):
     """The sum over features of ‖f‖·(E u²)^½ of the best fits, over directions, against the bound at their error."""
     rng, d = np.random.default_rng(0), 5
     task, square = neuron(d), float(relu_kernel(np.array(1.0)))
-    v, w = (u / np.linalg.norm(u, axis=1, keepdims=True) for u in (rng.standard_normal((width, d)), rng.standard_normal((4000, d))))
+    v, w = (
+        u / np.linalg.norm(u, axis=1, keepdims=True)
+        for u in (rng.standard_normal((width, d)), rng.standard_normal((4000, d)))
+    )
     cross = relu_kernel(v @ w.T)
     u = np.linalg.solve(relu_kernel(v @ v.T) + 1e-3 * np.eye(width), cross)
     error = float(np.mean(square - 2 * np.sum(cross * u, axis=0) + np.sum(u * (relu_kernel(v @ v.T) @ u), axis=0)))
