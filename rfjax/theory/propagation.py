@@ -162,20 +162,34 @@ def _all_coefficients(
 ) -> Float[np.ndarray, "q k"]:
     """a_k of σ(std·z), to the degree that is needed or beyond which they are rounding.
 
-    **Raises** ValueError where those left out would matter.
+    **Raises** ValueError where those left out would matter.  Between points of several norms, of which some are near 0,
+    they may hold up to 1e-7 of E σ².
     """
     if not isinstance(function, Quadrature):
-        return np.stack([function.hermite_coefficients(min(degree, _CLOSED), scale=float(s)) for s in std])
+        a = np.stack([function.hermite_coefficients(min(degree, _CLOSED), scale=float(s)) for s in std])
+        if degree > _CLOSED:
+            _require_small(function, std, a, degree, 1e-7 if len(std) > 1 else 0.0)
+        return a
     for top in (min(degree, t) for t in (_TABLE // 4, _TABLE)):
-        a = np.stack([_quadrature(function, top, float(s), flow.noise) for s in std])
+        a = np.stack([_quadrature(function, top, float(s), 0.0) for s in std])
         if top == degree or not a[:, top // 2 :].any():
-            return a
-    left_out = max(function.moments(scale=float(s))[1] - (row**2).sum() for s, row in zip(std, a, strict=True))
-    raise ValueError(
-        f"degree must be lower for this kernel: {flow.cross.shape[1] - 1} powers of the cosine need the Hermite coefficients of an "
-        f"activation to degree {degree}, and those beyond {_TABLE}, known by quadrature only, hold a remainder of "
-        f"{left_out:.3g}"
-    )
+            break
+    else:
+        _require_small(function, std, a, degree, 0.0)
+    return np.stack([_quadrature(function, top, float(s), flow.noise) for s in std]) if flow.noise else a
+
+
+def _require_small(
+    function: Nonlinearity, std: Float[np.ndarray, " q"], a: Float[np.ndarray, "q k"], degree: int, least: float
+) -> None:
+    """Raise ValueError where Hermite coefficients beyond those known hold more than a part `least` of E σ²."""
+    squares = [function.moments(scale=float(s))[1] for s in std]
+    rest = max(1 - float(row @ row) / square for row, square in zip(a, squares, strict=True))
+    if rest > least:
+        raise ValueError(
+            f"degree must be lower for this kernel: it needs the Hermite coefficients of an activation to degree {degree}, "
+            f"and those beyond {a.shape[1] - 1} hold a remainder of {rest:.3g} of its energy"
+        )
 
 
 def _quadrature(function: Quadrature, degree: int, scale: float, noise: float) -> Float[np.ndarray, " k"]:
