@@ -59,7 +59,7 @@ def draw_energies(energies: Mapping[str, Any], *, degree: int = 10, axes: Axes |
         )  # fmt: skip
     axes.axhline(0, color="#888888", linewidth=0.8)
     axes.set(xlabel="degree", ylabel="share of E g²", xticks=range(degree + 1))
-    axes.margins(y=0.25)  # room for the legend
+    axes.set_ylim(top=1.4 * axes.get_ylim()[1])  # room for the legend
     return _done(axes, figure, "upper right")
 
 

@@ -86,7 +86,11 @@ def _row_sums(
         return jnp.stack([t.sum(axis=1) for t in terms]), jnp.stack([(t**2).sum(axis=1) for t in terms])
 
     sums, squares = lax.map(block, index)
-    return tuple(jnp.moveaxis(v, 0, 1).reshape(degree + 1, -1)[:, :n] for v in (sums, squares))
+
+    def by_degree(values: Array) -> Array:
+        return jnp.moveaxis(values, 0, 1).reshape(degree + 1, -1)[:, :n]
+
+    return by_degree(sums), by_degree(squares)
 
 
 def _mehler(degree: int, s: Float[Array, "r n"], size: Float[Array, "r n"], d: int) -> list[Float[Array, "r n"]]:

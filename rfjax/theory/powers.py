@@ -7,7 +7,7 @@ are positive (Schoenberg 1942), sums and products lose nothing, and what a serie
 import math
 from fractions import Fraction
 from functools import singledispatch
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -213,13 +213,13 @@ def homogeneity(kernel: Kernel) -> float | None:
     return None
 
 
-def _scalar(length_scale: object) -> float:
+def _scalar(length_scale: Any) -> float:
     """One length scale.  Raises TypeError for one a column, with which a kernel is no function of the angle."""
     if np.ndim(length_scale):
         raise TypeError(
             f"kernel must be a function of norms and angle, got one with a length scale a column ({np.size(length_scale)})"
         )
-    return float(length_scale)  # type: ignore[arg-type]
+    return float(length_scale)
 
 
 def _matern_polynomial(p: int, r: Float[np.ndarray, " q"]) -> Float[np.ndarray, " q"]:

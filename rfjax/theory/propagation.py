@@ -7,6 +7,7 @@ norms all its terms are positive, whatever the depth.
 import math
 from dataclasses import dataclass, replace
 from functools import reduce, singledispatch
+from operator import add
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,7 @@ from rfjax.kernels import InfiniteWidth
 from rfjax.networks import Activation, Dense, Dropout, Layer, LayerNorm, Parallel, Repeat, Residual, Serial
 from rfjax.numerics import gaussian_quadrature
 
-_CLOSED, _TABLE = 2**15, 2**11  # Hermite degrees, where they come in closed form and where from a table of quadrature
+_CLOSED, _TABLE = 2**15, 2**11  # Hermite degrees, in closed form and from a table by quadrature
 _NEGLIGIBLE = 45.0  # −ln of the part of a coefficient that the Hermite degrees left out may add
 _UNITS = 8  # of rounding, in a Hermite coefficient by quadrature
 
@@ -152,14 +153,8 @@ def _(layer: Activation, flow: Flow) -> Flow:
 
 
 def _sum(flows: list[Flow]) -> Flow:
-    return replace(
-        flows[0],
-        variance=sum(f.variance for f in flows),
-        cross=sum(f.cross for f in flows),
-        ntk=sum(f.ntk for f in flows),
-        cross_limit=sum(f.cross_limit for f in flows),
-        ntk_limit=sum(f.ntk_limit for f in flows),
-    )
+    added = ("variance", "cross", "ntk", "cross_limit", "ntk_limit")
+    return replace(flows[0], **{name: reduce(add, [getattr(flow, name) for flow in flows]) for name in added})
 
 
 def _all_coefficients(
@@ -167,20 +162,34 @@ def _all_coefficients(
 ) -> Float[np.ndarray, "q k"]:
     """a_k of σ(std·z), to the degree that is needed or beyond which they are rounding.
 
-    **Raises** ValueError where those left out would matter.
+    **Raises** ValueError where those left out would matter.  Between points of several norms, of which some are near 0,
+    they may hold up to 1e-7 of E σ².
     """
     if not isinstance(function, Quadrature):
-        return np.stack([function.hermite_coefficients(min(degree, _CLOSED), scale=float(s)) for s in std])
+        a = np.stack([function.hermite_coefficients(min(degree, _CLOSED), scale=float(s)) for s in std])
+        if degree > _CLOSED:
+            _require_small(function, std, a, degree, 1e-7 if len(std) > 1 else 0.0)
+        return a
     for top in (min(degree, t) for t in (_TABLE // 4, _TABLE)):
-        a = np.stack([_quadrature(function, top, float(s), flow.noise) for s in std])
+        a = np.stack([_quadrature(function, top, float(s), 0.0) for s in std])
         if top == degree or not a[:, top // 2 :].any():
-            return a
-    left_out = max(function.moments(scale=float(s))[1] - (row**2).sum() for s, row in zip(std, a, strict=True))
-    raise ValueError(
-        f"degree must be lower for this kernel: {flow.cross.shape[1] - 1} powers of the cosine need the Hermite coefficients of an "
-        f"activation to degree {degree}, and those beyond {_TABLE}, known by quadrature only, hold a remainder of "
-        f"{left_out:.3g}"
-    )
+            break
+    else:
+        _require_small(function, std, a, degree, 0.0)
+    return np.stack([_quadrature(function, top, float(s), flow.noise) for s in std]) if flow.noise else a
+
+
+def _require_small(
+    function: Nonlinearity, std: Float[np.ndarray, " q"], a: Float[np.ndarray, "q k"], degree: int, least: float
+) -> None:
+    """Raise ValueError where Hermite coefficients beyond those known hold more than a part `least` of E σ²."""
+    squares = [function.moments(scale=float(s))[1] for s in std]
+    rest = max(1 - float(row @ row) / square for row, square in zip(a, squares, strict=True))
+    if rest > least:
+        raise ValueError(
+            f"degree must be lower for this kernel: it needs the Hermite coefficients of an activation to degree {degree}, "
+            f"and those beyond {a.shape[1] - 1} hold a remainder of {rest:.3g} of its energy"
+        )
 
 
 def _quadrature(function: Quadrature, degree: int, scale: float, noise: float) -> Float[np.ndarray, " k"]:
@@ -217,7 +226,7 @@ def _limit(function: Nonlinearity, a: Float[np.ndarray, " k"], std: float, rho: 
     with jax.ensure_compile_time_eval():
         x = jnp.asarray(std * z)
         slope = np.asarray(jax.jvp(function, (x,), (jnp.ones_like(x),))[1], dtype=np.float64)
-    return [square, weights @ slope**2]
+    return [square, float(weights @ slope**2)]
 
 
 def _missing(flow: Flow) -> Float[np.ndarray, " p"]:

@@ -4,8 +4,9 @@ import math
 from functools import lru_cache
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from rfjax.activations import Nonlinearity, Polynomial
 from rfjax.tasks import MultiIndex
@@ -29,14 +30,15 @@ def hermite_tensor(task: MultiIndex, degree: int) -> Float[np.ndarray, "..."]:
         raise ValueError(
             f"degree must be at most {_affordable(task)} for a target of {task.directions.shape[0]} directions, got {degree}"
         )
-    axes, total = task.directions.shape[0], 0.0
+    axes = task.directions.shape[0]
+    total = np.zeros((degree + 1,) * axes)
     constant = np.eye(1, degree + 1)[0]
     for coefficient, factors in zip(task.coefficients, task.factors, strict=True):
         own, product = dict(factors), np.array(coefficient)
         for i in range(axes):
             product = np.multiply.outer(product, own[i].hermite_coefficients(degree) if i in own else constant)
         total = total + product
-    return np.where(_total_degree(np.shape(total)) <= degree, total, 0.0)
+    return np.where(_total_degree(total.shape) <= degree, total, 0.0)
 
 
 def multi_index_energies(task: MultiIndex, degree: int) -> Float[np.ndarray, " m"]:
@@ -46,7 +48,7 @@ def multi_index_energies(task: MultiIndex, degree: int) -> Float[np.ndarray, " m
 
 @lru_cache(maxsize=64)
 def _cached(coefficients: Any, factors: Any, axes: int, d: int, degree: int) -> Float[np.ndarray, " m"]:
-    energy = harmonic_energies(hermite_tensor(MultiIndex(np.eye(axes), coefficients, factors), degree), d)
+    energy = harmonic_energies(hermite_tensor(MultiIndex(jnp.eye(axes), coefficients, factors), degree), d)
     energy.flags.writeable = False
     return energy
 
@@ -92,8 +94,8 @@ def _factor(j: int, i: int, k: int, d: int) -> float:
     return math.prod(2.0 * (j - step) * (2 * (j - step) + 2 * m + d - 2) for step in range(i))
 
 
-def _total_degree(shape: tuple[int, ...]) -> np.ndarray:
-    return sum(np.ix_(*(np.arange(size) for size in shape)), np.zeros((), dtype=int))  # type: ignore[return-value]
+def _total_degree(shape: tuple[int, ...]) -> Int[np.ndarray, "..."]:
+    return np.indices(shape).sum(axis=0)
 
 
 def _affordable(task: MultiIndex) -> int:

@@ -191,6 +191,7 @@ def test_homogeneous_kernels_see_the_length_apart(d):
     np.testing.assert_allclose(found.eigenvalues[[0, 2]], [d + 2, 2], rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_bias_couples_the_length_and_the_angle(monte_carlo):
     """E k² is the sum of all squares, and E k of the top eigenfunction, nearly constant, close below its eigenvalue."""
     d, kernel = 12, rf.ntk(rf.mlp(depth=1, width=1, w_std=1.0, b_std=1.0))
@@ -198,7 +199,6 @@ def test_a_bias_couples_the_length_and_the_angle(monte_carlo):
     assert (found.degrees == 0).sum() >= 2
     rng = np.random.default_rng(0)
     X, Y = rng.standard_normal((2, 40_000, d))
-    c = np.sum(X * Y, axis=1) / np.linalg.norm(X, axis=1) / np.linalg.norm(Y, axis=1)
     q, top = np.sum(X * Y, axis=1) / d + 1, np.sqrt((np.sum(X * X, axis=1) / d + 1) * (np.sum(Y * Y, axis=1) / d + 1))
     values = top * relu_dual(q / top) + 1 + step_dual(q / top) * q
     second = found.multiplicity * found.eigenvalues**2

@@ -271,7 +271,7 @@ def test_other_tasks_are_refused_by_name():
         lambda: minimal_width(task, 0.1),
         lambda: coefficient_bound(task, 0.1),
     ):
-        with pytest.raises(TypeError, match="made by rf.tasks"):
+        with pytest.raises(TypeError, match=r"made by rf\.tasks"):
             ask()
 
 
