@@ -31,6 +31,7 @@ from rfjax.numerics import gram
 PRODUCT = "X Wᵀ"
 REAL = "RFJAX_BENCHMARK_DATA"
 Case = Callable[[], list[Row]]
+Makers = dict[str, Callable[..., Any]]  # feature maps as functions of p and a key
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Sizes:
 
 
 PRESETS = {
-    "smoke": Sizes((100, 5, 64), (40, 64, 128), 4, 20, 3, (2, 10), (500, 4, 32), 1),
+    "smoke": Sizes((100, 5, 64), (40, 64, 128), 4, 20, 2, (2,), (500, 4, 32), 1),
     "default": Sizes(),
 }
 
@@ -138,16 +139,16 @@ def data(columns: int, rows: int) -> dict[str, Float[np.ndarray, "n d"]]:
     return {"Gaussian": rng.normal(size=(rows, columns)), name: (X - X.mean(0)) / X.std(0)}
 
 
-def maps(columns: int) -> dict[str, tuple[Kernel, dict[str, Callable[[int, Array], Any]]]]:
-    """The kernels, and their feature maps as functions of p and a key."""
+def maps(columns: int) -> dict[str, tuple[Kernel, Makers]]:
+    """The kernels and their feature maps."""
     rbf = rf.rbf(columns**0.5)
-    fourier = {
+    fourier: Makers = {
         draw: lambda p, key, draw=draw: rf.features.fourier(rbf, columns, p, key=key, draw=draw)
         for draw in ("iid", "orthogonal", "structured", "sobol", "halton")
     }
     # E [⟨w, x⟩]₊[⟨w, y⟩]₊ for w ~ N(0, I/d)
     relu = rf.nngp(rf.mlp(depth=1, width=1, w_std=1.0, b_std=0.0))
-    neurons = {
+    neurons: Makers = {
         "iid": lambda p, key: rf.random_neurons(columns, p, key=key, weights="gaussian", bias=rf.features.Zero())
     }
     return {"rbf": (rbf, fourier), "relu": (relu, neurons)}
@@ -174,12 +175,19 @@ def _errors(name: str, X: Float[np.ndarray, "n d"], multiple: int, draws: int) -
     for kernel_name, (kernel, makers) in maps(d).items():
         found = {draw: errors(X, kernel, make, multiple * d, draws) for draw, make in makers.items()}
         for draw, values in found.items():
-            stderr = float(values.std(ddof=1) / draws**0.5)
+            stderr = float(f"{values.std(ddof=1) / draws**0.5:.3g}")
             rows.append(
                 Row(
                     "gram-error",
                     f"{kernel_name} {draw}",
-                    {"data": name, "n": len(X), "d": d, "p": multiple * d, "stderr": stderr, "dtype": "float32"},
+                    {
+                        "data": name,
+                        "n": len(X),
+                        "d": d,
+                        "p": multiple * d,
+                        "stderr": float(f"{stderr:.3g}"),
+                        "dtype": "float32",
+                    },
                     repetitions=draws,
                     against=None if draw == "iid" else "iid",
                     ratio=None if draw == "iid" else float(values.mean() / found["iid"].mean()),
@@ -202,7 +210,7 @@ def _streamed(shape: tuple[int, int, int]) -> list[Row]:
     before = peak_rss_bytes()
     phi = rf.features.fourier(rf.rbf(d**0.5), d, p, key=jax.random.key(0), draw="orthogonal")
     fit = rf.ridge_regression(phi, X, y, ridge=1.0)
-    wrong = float(np.mean((np.asarray(fit(test)) - _target(test)) ** 2) / np.var(_target(test)))
+    wrong = float(np.mean((np.asarray(fit(jnp.asarray(test))) - _target(test)) ** 2) / np.var(_target(test)))
     return [
         Row(
             "ridge",

@@ -22,8 +22,9 @@ def hadamard_transform(X: Float[Array, "... m"]) -> Float[Array, "... m"]:
     while size > 1:
         factor = min(size, _FACTOR)
         H = jnp.asarray(scipy.linalg.hadamard(factor) / factor**0.5, X.dtype)
-        # The last factor's axis is transformed, and goes first: after all of them, each has been last once.
         parts = matmul(X.reshape(*X.shape[:-1], m // factor, factor), H)
-        X = jnp.swapaxes(parts, -1, -2).reshape(X.shape)
         size //= factor
+        # What was transformed goes first, so that each factor is last once.  Of the order at the end nobody asks, and
+        # this move would cost as much as a product.
+        X = (jnp.swapaxes(parts, -1, -2) if size > 1 else parts).reshape(X.shape)
     return X
