@@ -31,6 +31,7 @@ from rfjax.numerics import gram
 PRODUCT = "X Wᵀ"
 REAL = "RFJAX_BENCHMARK_DATA"
 Case = Callable[[], list[Row]]
+Makers = dict[str, Callable[..., Any]]  # feature maps as functions of p and a key
 
 
 @dataclass(frozen=True)
@@ -138,16 +139,16 @@ def data(columns: int, rows: int) -> dict[str, Float[np.ndarray, "n d"]]:
     return {"Gaussian": rng.normal(size=(rows, columns)), name: (X - X.mean(0)) / X.std(0)}
 
 
-def maps(columns: int) -> dict[str, tuple[Kernel, dict[str, Callable[[int, Array], Any]]]]:
-    """The kernels, and their feature maps as functions of p and a key."""
+def maps(columns: int) -> dict[str, tuple[Kernel, Makers]]:
+    """The kernels and their feature maps."""
     rbf = rf.rbf(columns**0.5)
-    fourier = {
+    fourier: Makers = {
         draw: lambda p, key, draw=draw: rf.features.fourier(rbf, columns, p, key=key, draw=draw)
         for draw in ("iid", "orthogonal", "structured", "sobol", "halton")
     }
     # E [⟨w, x⟩]₊[⟨w, y⟩]₊ for w ~ N(0, I/d)
     relu = rf.nngp(rf.mlp(depth=1, width=1, w_std=1.0, b_std=0.0))
-    neurons = {
+    neurons: Makers = {
         "iid": lambda p, key: rf.random_neurons(columns, p, key=key, weights="gaussian", bias=rf.features.Zero())
     }
     return {"rbf": (rbf, fourier), "relu": (relu, neurons)}
@@ -209,7 +210,7 @@ def _streamed(shape: tuple[int, int, int]) -> list[Row]:
     before = peak_rss_bytes()
     phi = rf.features.fourier(rf.rbf(d**0.5), d, p, key=jax.random.key(0), draw="orthogonal")
     fit = rf.ridge_regression(phi, X, y, ridge=1.0)
-    wrong = float(np.mean((np.asarray(fit(test)) - _target(test)) ** 2) / np.var(_target(test)))
+    wrong = float(np.mean((np.asarray(fit(jnp.asarray(test))) - _target(test)) ** 2) / np.var(_target(test)))
     return [
         Row(
             "ridge",

@@ -29,7 +29,7 @@ def curves(rows: list[dict]) -> Curves:
     for row in rows:
         settings = row["settings"]
         kernel, draw = row["name"].split()
-        points = found.setdefault((kernel, f"{settings['data']}, d = {settings['d']}"), {}).setdefault(draw, [])
+        points = found.setdefault((kernel, f"{settings['data']} data, d = {settings['d']}"), {}).setdefault(draw, [])
         points.append((settings["p"] / settings["d"], row["error"], settings["stderr"]))
     return found
 
@@ -48,7 +48,11 @@ def draw(found: Curves) -> plt.Figure:
                 x, error, stderr = zip(*sorted(points), strict=True)
                 axis.errorbar(x, error, yerr=stderr, label=name, color=colour, marker=marker, markersize=4, capsize=2)
         axis.set(xscale="log", yscale="log", xlabel="features a column, p/d", title=f"{KERNELS[kernel]}, {data}")
-        axis.grid(alpha=0.3, which="major")
+        ticks = sorted({x for points in found[kernel, data].values() for x, _, _ in points})
+        axis.set_xticks(ticks, [f"{x:g}" for x in ticks])
+        axis.set_yticks([0.02, 0.05, 0.1, 0.2, 0.5], ["0.02", "0.05", "0.1", "0.2", "0.5"])
+        axis.minorticks_off()
+        axis.grid(alpha=0.3)
         axis.spines[["top", "right"]].set_visible(False)
     axes[0, 0].set_ylabel("‖ΦΦᵀ − K‖ / ‖K‖")
     axes[0, -1].legend(frameon=False, fontsize=9)

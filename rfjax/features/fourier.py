@@ -79,7 +79,7 @@ def fourier(
     - "iid": frequencies independent (Rahimi & Recht 2007).
     - "orthogonal": at right angles in blocks of d, the default choice: never worse than iid, and better at small p.
     - "structured": the same by Hadamard transforms, p·log d operations a row instead of p·d: for d of hundreds.
-    - "sobol", "halton": quasi-random; best for few columns.
+    - "sobol", "halton": quasi-random; for few columns and many features.
     - "leverage": resampled by their ridge leverage at the points `data` [n, d] (some hundreds), for a fit with `ridge`.
     - "hermite": quadrature for rbf in up to some 5 columns; no randomness, and as many features <= `features` as its
       grid has.
@@ -112,7 +112,8 @@ def fourier(
     count = features if phased else features // 2
     frequency_key, phase_key = jax.random.split(key)
     phases = jax.random.uniform(phase_key, (count,)) if phased else None
-    share, chosen = None, None
+    share = None
+    chosen: Frequencies
     if draw == "leverage":
         points = law.scaled(checks.points("data", data, columns=in_dim))
         noise = checks.number("ridge", ridge, above=0.0) / law.height

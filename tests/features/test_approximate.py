@@ -28,7 +28,7 @@ NEURONS = random_neurons(3, 4, key=KEY)
     [
         (rf.rbf(1.5), Fourier),
         (rf.arc_cosine(1) + 2.0 * rf.polynomial(2), Gegenbauer),
-        (rf.exponential(0.3), Positive),
+        (rf.exponential(0.1), Positive),
         (2.0 * rf.rbf(1.0).on([0, 2]) + 0.5, Concatenated),
         (rf.polynomial(2).on([1, 2]), OnColumns),
         (rf.laplace(2.0) * rf.polynomial(2, 0.3, 1.0), ProductFeatures),
