@@ -113,7 +113,7 @@ def train(
             "target_risk needs an exact population risk: a task of (leaky) ReLU neurons (data or task=) and one hidden "
             "layer of such neurons as the model"
         )
-    held_out = None if validation is None else source.validation(function, validation, one)
+    held_out = None if validation is None else source.validation(function, validation)
     if patience is not None:
         checks.count("patience", patience)
         if held_out is None:
