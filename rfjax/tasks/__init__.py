@@ -14,7 +14,7 @@ from rfjax.tasks.base import Task
 from rfjax.tasks.function import FunctionTask, estimate_moments
 from rfjax.tasks.neuron import SingleNeuron, unit_direction
 from rfjax.tasks.polynomial import RandomPolynomial, draw
-from rfjax.tasks.teacher import ReLUTeacher, as_teacher, relu_teacher
+from rfjax.tasks.teacher import ReLUTeacher, as_teacher, is_teacher, relu_teacher
 
 
 def single_neuron(
@@ -86,6 +86,7 @@ __all__ = [
     "Task",
     "as_teacher",
     "function",
+    "is_teacher",
     "polynomial",
     "relu_teacher",
     "single_neuron",

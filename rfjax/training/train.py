@@ -89,7 +89,7 @@ def train(
     holds the checkpoint of another training.
     """
     steps = checks.count("steps", steps)
-    schedule = jnp.asarray(_schedule(record, steps))
+    recorded = _schedule(record, steps)
     if target_risk is not None:
         checks.number("target_risk", target_risk, least=0.0)
     for name, metric in (metrics or {}).items():
@@ -120,6 +120,7 @@ def train(
             raise ValueError("patience counts records without a better validation loss: pass validation=(X, y)")
     limit = jnp.asarray(-jnp.inf if target_risk is None else target_risk, float)
     loop = Loop(objective, held_out, risk, limit, tuple((metrics or {}).items()), optimizer, patience)
+    schedule = jnp.asarray(recorded)
     with reporter(progress, steps, "training") as report:
         end = _descent(loop, runs, schedule, report, checkpoint)
         if report is not None:
