@@ -130,7 +130,7 @@ def _quadratic(
 
 def feature_moments(neurons: Neurons, task: Task) -> tuple[Float[Array, "p p"], Float[Array, " p"], Float[Array, ""]]:
     """K = E φφᵀ, k = E φ g and E g² for a layer of neurons φ and a task g that is a sum of neurons, all leaky ReLUs."""
-    teacher = as_teacher(task)  # type: ignore[arg-type]  (of those two kinds alone)
+    teacher = as_teacher(task)
     W, b, sigma, tau = neurons.weight, neurons.bias, neurons.activation, teacher.activation
     V, c, a = (value.astype(W.dtype) for value in (teacher.weight, teacher.bias, teacher.coefficients))
     if sigma == tau:  # one product for all: the teacher's are some more neurons

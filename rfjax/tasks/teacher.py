@@ -83,10 +83,11 @@ def is_teacher(task: Any) -> bool:
     return isinstance(task, ReLUTeacher) or (isinstance(task, SingleNeuron) and isinstance(task.activation, LeakyReLU))
 
 
-def as_teacher(task: SingleNeuron | ReLUTeacher) -> ReLUTeacher:
+def as_teacher(task: Task) -> ReLUTeacher:
     """Such a task as a sum of neurons."""
     if isinstance(task, ReLUTeacher):
         return task
+    assert isinstance(task, SingleNeuron)
     weight = task.weight[None, :]
     return ReLUTeacher(weight, jnp.full((1,), task.bias, weight.dtype), jnp.ones(1, weight.dtype), task.activation)
 
