@@ -20,7 +20,7 @@ from rfjax.activations.neurons import neuron_means, pair_moments
 from rfjax.features import FeatureMap, Neurons
 from rfjax.numerics import matmul
 from rfjax.regression import FeatureFit, Stats, solve
-from rfjax.tasks import Task, as_teacher
+from rfjax.tasks import Task, as_teacher, is_teacher
 
 Predictor = Callable[[Float[Array, "n d"]], Float[Array, "n ..."]]
 
@@ -97,7 +97,7 @@ def population_risk(predictor: Predictor, task: Task, *, key: PRNGKeyArray | Non
 
 def has_exact_risk(task: Task, neurons: Neurons) -> bool:
     """Whether both are made of leaky ReLUs over the same inputs, so that every moment has a closed form."""
-    known = as_teacher(task) is not None and isinstance(neurons.activation, LeakyReLU)
+    known = is_teacher(task) and isinstance(neurons.activation, LeakyReLU)
     return known and neurons.weight.shape[-1] == task.d
 
 
@@ -131,7 +131,6 @@ def _quadratic(
 def feature_moments(neurons: Neurons, task: Task) -> tuple[Float[Array, "p p"], Float[Array, " p"], Float[Array, ""]]:
     """K = E φφᵀ, k = E φ g and E g² for a layer of neurons φ and a task g that is a sum of neurons, all leaky ReLUs."""
     teacher = as_teacher(task)
-    assert teacher is not None
     W, b, sigma, tau = neurons.weight, neurons.bias, neurons.activation, teacher.activation
     V, c, a = (value.astype(W.dtype) for value in (teacher.weight, teacher.bias, teacher.coefficients))
     if sigma == tau:  # one product for all: the teacher's are some more neurons

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 import rfjax as rf
 from benchmarks.training import distance_from_linearisation, slope_with_error
 
-WIDTHS = (64, 128, 256, 512, 1024, 2048, 4096, 8192)
+WIDTHS = (64, 256, 1024, 4096)
 COLOURS = {"erf": "#0072b2", "ReLU": "#d55e00", "ntk": "#0072b2", "mean_field": "#999999", "mup": "#d55e00"}
 
 

@@ -18,7 +18,7 @@ from rfjax.tasks.modulated import Modulation
 from rfjax.tasks.multi_index import MultiIndex, build
 from rfjax.tasks.neuron import SingleNeuron, unit_direction
 from rfjax.tasks.polynomial import RandomPolynomial, draw
-from rfjax.tasks.teacher import ReLUTeacher, as_teacher, relu_teacher
+from rfjax.tasks.teacher import ReLUTeacher, as_teacher, is_teacher, relu_teacher
 
 
 def single_neuron(
@@ -164,6 +164,7 @@ __all__ = [
     "Task",
     "as_teacher",
     "function",
+    "is_teacher",
     "modulated",
     "multi_index",
     "parity",

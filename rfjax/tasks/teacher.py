@@ -78,14 +78,18 @@ def relu_teacher(
     )
 
 
-def as_teacher(task: Any) -> ReLUTeacher | None:
-    """The task as a sum of (leaky) ReLU neurons, where it is one."""
+def is_teacher(task: Any) -> bool:
+    """Whether the task is a sum of (leaky) ReLU neurons, or one of them."""
+    return isinstance(task, ReLUTeacher) or (isinstance(task, SingleNeuron) and isinstance(task.activation, LeakyReLU))
+
+
+def as_teacher(task: Task) -> ReLUTeacher:
+    """Such a task as a sum of neurons."""
     if isinstance(task, ReLUTeacher):
         return task
-    if isinstance(task, SingleNeuron) and isinstance(task.activation, LeakyReLU):
-        weight = task.weight[None, :]
-        return ReLUTeacher(weight, jnp.full((1,), task.bias, weight.dtype), jnp.ones(1, weight.dtype), task.activation)
-    return None
+    assert isinstance(task, SingleNeuron)
+    weight = task.weight[None, :]
+    return ReLUTeacher(weight, jnp.full((1,), task.bias, weight.dtype), jnp.ones(1, weight.dtype), task.activation)
 
 
 def _vector(name: str, value: Any, count: int, weight: Float[Array, "k d"]) -> Float[Array, " k"]:

@@ -70,7 +70,7 @@ class Source:
         X, y = self.data
         return Samples(function, X, y, self.batch_size, self.loss)
 
-    def validation(self, function: Function, data: Any, params: Params) -> Samples:
+    def validation(self, function: Function, data: Any) -> Samples:
         """The loss on held-out samples, which must be like those of training."""
         if not isinstance(data, (tuple, list)) or len(data) != 2:
             raise TypeError(f"validation must be a pair (X, y), got {type(data).__name__}")

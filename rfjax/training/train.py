@@ -89,7 +89,7 @@ def train(
     holds the checkpoint of another training.
     """
     steps = checks.count("steps", steps)
-    schedule = jnp.asarray(_schedule(record, steps))
+    recorded = _schedule(record, steps)
     if target_risk is not None:
         checks.number("target_risk", target_risk, least=0.0)
     for name, metric in (metrics or {}).items():
@@ -113,13 +113,14 @@ def train(
             "target_risk needs an exact population risk: a task of (leaky) ReLU neurons (data or task=) and one hidden "
             "layer of such neurons as the model"
         )
-    held_out = None if validation is None else source.validation(function, validation, one)
+    held_out = None if validation is None else source.validation(function, validation)
     if patience is not None:
         checks.count("patience", patience)
         if held_out is None:
             raise ValueError("patience counts records without a better validation loss: pass validation=(X, y)")
     limit = jnp.asarray(-jnp.inf if target_risk is None else target_risk, float)
     loop = Loop(objective, held_out, risk, limit, tuple((metrics or {}).items()), optimizer, patience)
+    schedule = jnp.asarray(recorded)
     with reporter(progress, steps, "training") as report:
         end = _descent(loop, runs, schedule, report, checkpoint)
         if report is not None:
