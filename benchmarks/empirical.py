@@ -90,7 +90,12 @@ def _beside(group: str, sizes: Sizes) -> list[Row]:
     values = {name: np.asarray(call()).reshape(K.shape) for name, call in calls.items() if name != "gemm"}
     times = interleaved(calls, sizes.repetitions)
     scale = np.sqrt(np.outer(np.diag(K), np.diag(K)))
-    settings = {"n": n, "outputs": outputs, "choice": rf.empirical_ntk(network, params).plan(X).method, "dtype": str(X.dtype)}
+    settings = {
+        "n": n,
+        "outputs": outputs,
+        "choice": rf.empirical_ntk(network, params).plan(X).method,
+        "dtype": str(X.dtype),
+    }
 
     def row(name: str, against: str, factor: float = 1.0, **target: float) -> Row:
         error = float((np.abs(values[name] - values.get(against, values[name])) / scale).max())
