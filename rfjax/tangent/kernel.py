@@ -173,7 +173,9 @@ def _layout(structure: Any, avals: tuple[tuple[Any, ...], ...], columns: int, dt
 
 def _bound(X: Array, Y: Array) -> int:
     """The bytes that may be held; points that are spread over devices are left to the compiler, as they are."""
-    spread = any(not checks.is_traced(V) and len(getattr(V.sharding, "device_set", ())) > 1 for V in (X, Y))
+    spread = any(
+        not checks.is_traced(V) and len(getattr(getattr(V, "sharding", None), "device_set", ())) > 1 for V in (X, Y)
+    )
     return _ALL if spread else held_bytes(_DEFAULT, _ACCELERATOR)
 
 
