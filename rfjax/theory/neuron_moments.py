@@ -28,9 +28,8 @@ def risk_and_slope(
     f: PlaneNeuron, g: PlaneNeuron, slopes: tuple[float, float]
 ) -> tuple[Float[np.ndarray, " s"], Float[np.ndarray, "3 s"]]:
     """E(f − g)² and the gradient of half of it in (p, q, b), for σ(z) = slopes[0]·(z)₊ + slopes[1]·(−z)₊."""
-    product, by_product = 0.0, np.zeros((3, 1))
-    own, by_own = 0.0, np.zeros((3, 1))
-    square = 0.0
+    product = own = square = np.zeros(1)
+    by_product = by_own = np.zeros((3, 1))
     sides = [(slope, sign) for slope, sign in zip(slopes, (1, -1), strict=True) if slope]
     for mine, sign in sides:
         half, slope = _own_moment(f, sign)
