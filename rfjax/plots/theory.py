@@ -23,7 +23,8 @@ def draw_curve(
 ) -> None:
     """A line of theory, with simulated points (x, mean, standard error) and a band ± about the line where given.
 
-    Without a line (x empty) the label goes to the points.  Error bars are two standard errors, as is the band when `band` is one.
+    Without a line (x empty) the label goes to the points.  Error bars are two standard errors, and the band is two of
+    `band`.
     """
     x, predicted = np.asarray(x, dtype=float), np.asarray(predicted, dtype=float)
     if x.size:

@@ -34,7 +34,7 @@ def risk_and_slope(
     for mine, sign in sides:
         half, slope = _own_moment(f, sign)
         own, by_own = own + mine**2 * half, by_own + mine**2 * slope
-        square += mine**2 * 2 * _own_moment(PlaneNeuron(*map(np.asarray, g)), sign)[0]
+        square = square + 2 * mine**2 * _own_moment(PlaneNeuron(*map(np.asarray, g)), sign)[0]
         for other, side in sides:
             value, slope = _pair_moment(f, g, sign, side)
             product, by_product = product + mine * other * value, by_product + mine * other * slope
