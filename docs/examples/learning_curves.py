@@ -107,7 +107,8 @@ def random_neurons(rows: Rows) -> Figure:
 def real_data(rows: Rows) -> Figure:
     """Predictions from half of a data set beside fits on the other."""
     figure = Figure(figsize=(8.5, 4.2), layout="constrained")
-    for axes, data in zip(figure.subplots(1, 2), ("diabetes", "digits"), strict=True):
+    known = [data for data in ("diabetes", "digits") if len(chosen(rows, "real", "n", data=data)[0]) > 1]
+    for axes, data in zip(figure.subplots(1, len(known), squeeze=False)[0], known, strict=True):
         mine = [row["settings"] for row in rows if row["group"] == "real" and row["settings"].get("data") == data]
         n, line, spread = ([row[name] for row in mine] for name in ("n", "predicted", "predicted_stderr"))
         found = chosen(rows, "real", "n", data=data)
