@@ -172,7 +172,7 @@ def _peak_fit(features: str, n: int, k: int, draws: int, points: int) -> list[Ro
 
 
 _POWERS = np.arange(1, 301) ** -1.3
-_NEURON = {"d": 30, "bias": -0.5}
+_D, _BIAS = 30, -0.5
 
 
 @lru_cache
@@ -180,8 +180,8 @@ def _peak_modes(features: str) -> rf.theory.Modes:
     if features == "gaussian":
         return rf.theory.modes(_POWERS, _POWERS / _POWERS.sum())
     with jax.enable_x64(True):
-        task = rf.tasks.single_neuron(_NEURON["d"], bias=_NEURON["bias"])
-        return rf.theory.random_neuron_modes(task, bias=rf.features.Constant(_NEURON["bias"]))
+        task = rf.tasks.single_neuron(_D, bias=_BIAS)
+        return rf.theory.random_neuron_modes(task, bias=rf.features.Constant(_BIAS))
 
 
 def _gaussian_features(rng: np.random.Generator, n: int, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -194,10 +194,9 @@ def _gaussian_features(rng: np.random.Generator, n: int, k: int) -> tuple[np.nda
 
 def _neuron_features(rng: np.random.Generator, n: int, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Neurons [⟨w, x⟩ + b]₊/√k of one bias, and a target of their own form."""
-    d, bias = int(_NEURON["d"]), _NEURON["bias"]
-    X, W = rng.normal(size=(n, d)), rng.normal(size=(d, k))
+    X, W = rng.normal(size=(n, _D)), rng.normal(size=(_D, k))
     W /= np.linalg.norm(W, axis=0)
-    return np.maximum(X @ W + bias, 0) * k**-0.5, np.maximum(X[:, 0] + bias, 0)
+    return np.maximum(X @ W + _BIAS, 0) * k**-0.5, np.maximum(X[:, 0] + _BIAS, 0)
 
 
 def _neurons(sizes: Sizes) -> Iterator[Case]:

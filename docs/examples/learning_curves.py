@@ -87,7 +87,7 @@ def double_descent(rows: Rows) -> Figure:
 def random_neurons(rows: Rows) -> Figure:
     """Bound, equivalents and drawn neurons, a panel a dimension."""
     figure = Figure(figsize=(11, 4.4), layout="constrained")
-    r = np.unique(np.geomspace(5, 4000, 24).astype(int))
+    r = np.unique(np.geomspace(5, 4000, 20).astype(int))
     for axes, d in zip(figure.subplots(1, 3, sharey=True), (5, 10, 30), strict=True):
         task = rf.tasks.single_neuron(d, bias=-1.0)
         own = rf.theory.random_neuron_risk(task, r, bias=rf.features.Constant(-1.0))
@@ -97,7 +97,7 @@ def random_neurons(rows: Rows) -> Figure:
             label = "" if biases == "one" else "neurons of random biases N(0, 1)"
             found = chosen(rows, "neurons", "r", d=d, bias=biases)
             plots.draw_curve(axes, r, line, label=label, colour=colour, simulated=found)
-        plots.finish(axes, x="neurons r", y="relative error" if d == 5 else "", title=f"d = {d}")
+        plots.finish(axes, x="neurons r", y="relative error" if d == 5 else "", title=f"d = {d}", legend=d == 5)
         axes.set_ylim(1e-3, 1.5)
     figure.suptitle("The best readout of r random ReLU neurons on infinite data, for one ReLU neuron of bias −1")
     return figure
@@ -107,7 +107,8 @@ def random_neurons(rows: Rows) -> Figure:
 def real_data(rows: Rows) -> Figure:
     """Predictions from half of a data set beside fits on the other."""
     figure = Figure(figsize=(8.5, 4.2), layout="constrained")
-    for axes, data in zip(figure.subplots(1, 2), ("diabetes", "digits"), strict=True):
+    known = [data for data in ("diabetes", "digits") if len(chosen(rows, "real", "n", data=data)[0]) > 1]
+    for axes, data in zip(figure.subplots(1, len(known), squeeze=False)[0], known, strict=True):
         mine = [row["settings"] for row in rows if row["group"] == "real" and row["settings"].get("data") == data]
         n, line, spread = ([row[name] for row in mine] for name in ("n", "predicted", "predicted_stderr"))
         found = chosen(rows, "real", "n", data=data)

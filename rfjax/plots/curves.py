@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import ArrayLike, Float
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444")
 
@@ -22,10 +23,12 @@ def draw_curve(
 ) -> None:
     """A line of theory, with simulated points (x, mean, standard error) and a band ± about the line where given.
 
-    Error bars are two standard errors, as is the band when `band` is one.
+    Without a line (x empty) the label goes to the points.  Error bars are two standard errors, and the band is two of
+    `band`.
     """
     x, predicted = np.asarray(x, dtype=float), np.asarray(predicted, dtype=float)
-    axes.plot(x, predicted, line, color=colour, linewidth=1.6, label=label)
+    if x.size:
+        axes.plot(x, predicted, line, color=colour, linewidth=1.6, label=label)
     if band is not None:
         half = 2 * np.asarray(band, dtype=float)
         axes.fill_between(x, predicted - half, predicted + half, color=colour, alpha=0.18, linewidth=0)
@@ -34,6 +37,7 @@ def draw_curve(
         bars = np.nan_to_num(2 * stderr)
         axes.errorbar(
             place, mean, yerr=[np.minimum(bars, 0.9 * mean), bars], fmt="o", color=colour, markersize=5,
+            label=None if x.size else label,
             markeredgecolor="white", markeredgewidth=0.6, capsize=2.5, linewidth=1.0, zorder=3,
         )  # fmt: skip
 
@@ -45,6 +49,11 @@ def finish(axes: Axes, *, x: str, y: str, title: str = "", log: str = "xy", lege
         axes.set_xscale("log")
     if "y" in log:
         axes.set_yscale("log")
+        low, high = axes.get_ylim()
+        if high < 300 * low:  # few decades: 1, 2 and 5 of each
+            axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_formatter(NullFormatter())
     axes.grid(color="#eeeeee")
     axes.set_axisbelow(True)
     if legend:

@@ -28,14 +28,13 @@ def risk_and_slope(
     f: PlaneNeuron, g: PlaneNeuron, slopes: tuple[float, float]
 ) -> tuple[Float[np.ndarray, " s"], Float[np.ndarray, "3 s"]]:
     """E(f − g)² and the gradient of half of it in (p, q, b), for σ(z) = slopes[0]·(z)₊ + slopes[1]·(−z)₊."""
-    product, by_product = 0.0, np.zeros((3, 1))
-    own, by_own = 0.0, np.zeros((3, 1))
-    square = 0.0
+    product = own = square = np.zeros(1)
+    by_product = by_own = np.zeros((3, 1))
     sides = [(slope, sign) for slope, sign in zip(slopes, (1, -1), strict=True) if slope]
     for mine, sign in sides:
         half, slope = _own_moment(f, sign)
         own, by_own = own + mine**2 * half, by_own + mine**2 * slope
-        square += mine**2 * 2 * _own_moment(PlaneNeuron(*map(np.asarray, g)), sign)[0]
+        square = square + 2 * mine**2 * _own_moment(PlaneNeuron(*map(np.asarray, g)), sign)[0]
         for other, side in sides:
             value, slope = _pair_moment(f, g, sign, side)
             product, by_product = product + mine * other * value, by_product + mine * other * slope
