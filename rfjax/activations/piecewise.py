@@ -6,11 +6,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy
 from jaxtyping import Array, Float
 
 from rfjax.activations.base import Nonlinearity
 from rfjax.numerics import Covariance, angle, hermite_functions, safe_divide, safe_sqrt, sin_minus_theta_cos
-from rfjax.numerics.special import ndtr
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
 
@@ -103,7 +103,7 @@ class Threshold(Nonlinearity):
         if scale == 0:
             below, above = float(shift < 0), float(shift >= 0)
         else:
-            below, above = float(ndtr(-shift / scale)), float(ndtr(shift / scale))
+            below, above = float(scipy.special.ndtr(-shift / scale)), float(scipy.special.ndtr(shift / scale))
         return self.low * below + self.high * above, self.low**2 * below + self.high**2 * above
 
     @property
@@ -172,7 +172,7 @@ def relu_coefficients(degree: int, scale: float, shift: float) -> Float[np.ndarr
     a = np.empty(degree + 1)
     a[0] = max(beta, 0.0) + _tail(1, scale, shift)
     if degree >= 1:
-        a[1] = ndtr(beta)
+        a[1] = scipy.special.ndtr(beta)
     if degree >= 2:
         k = np.arange(2, degree + 1)
         psi = hermite_functions(degree - 2, float(beta)) * np.exp(-(beta**2) / 4) / np.sqrt(2 * np.pi)
@@ -183,7 +183,7 @@ def relu_coefficients(degree: int, scale: float, shift: float) -> Float[np.ndarr
 def step_coefficients(degree: int, beta: float) -> Float[np.ndarray, " k"]:
     """Hermite coefficients of 1{z > −β}:  a₀ = Φ(β),  a_k = (−1)^{k−1} φ(β) h_{k−1}(β)/√k."""
     a = np.empty(degree + 1)
-    a[0] = ndtr(beta)
+    a[0] = scipy.special.ndtr(beta)
     if degree >= 1:
         k = np.arange(1, degree + 1)
         psi = hermite_functions(degree - 1, float(beta)) * np.exp(-(beta**2) / 4) / np.sqrt(2 * np.pi)

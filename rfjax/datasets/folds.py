@@ -68,4 +68,5 @@ def split(table: Table, held_out: Int[np.ndarray, " m"], dtype: str) -> Fold:
     else:
         Y, Y_new = (np.eye(len(table.classes))[table.y[part]] for part in (fit, held_out))
         scale = 1.0
-    return Fold(*(part.astype(dtype) for part in (X, Y, X_new, Y_new)), scale)
+    X, Y, X_new, Y_new = (part.astype(dtype) for part in (X, Y, X_new, Y_new))
+    return Fold(X, Y, X_new, Y_new, scale)

@@ -16,8 +16,6 @@ from rfjax.datasets import Fold
 from rfjax.experiments.descent import describe, histories
 from rfjax.features import FeatureMap
 from rfjax.kernels import Kernel
-from rfjax.numerics import gram, matmul
-from rfjax.regression import solve
 
 Predict = Callable[[Float[Array, "m d"]], Float[Array, "m c"]]
 _DIRECT = 20_000  # rows to which a fit is exact
@@ -83,8 +81,7 @@ def _ridge(candidates: Candidates, spec: Settings, fold: Fold, classes: bool, ke
     Beyond `exact` rows those are of a random part of them; a ridge is a variance of noise, which does not grow with n.
     """
     draw, fit_key = jax.random.split(key)
-    few = np.asarray(jax.random.choice(draw, len(fold.X), (min(spec.exact, len(fold.X)),), replace=False))
-    few = slice(None) if len(few) == len(fold.X) else np.sort(few)
+    few = np.sort(jax.random.choice(draw, len(fold.X), (min(spec.exact, len(fold.X)),), replace=False))
     mean = fold.Y.mean(axis=0)
     best: tuple[Any, ...] = ((np.inf, np.inf), None, None)
     for candidate in candidates(spec, fold, key):
@@ -114,18 +111,11 @@ def _left_out(
 
 
 def _fit(model: Kernel | FeatureMap, X: Any, Y: Any, ridge: float, spec: Settings, key: Array) -> Predict:
-    """The fit to all rows: exact, or for many of them through centres, or feature products summed over blocks."""
-    if len(X) <= _DIRECT:
-        return rf.ridge_regression(model, jnp.asarray(X), jnp.asarray(Y), ridge=ridge)
-    if isinstance(model, Kernel):
+    """The fit to all rows: exact, or for many of them and a kernel through centres."""
+    if isinstance(model, Kernel) and len(X) > _DIRECT:
         solver = rf.solvers.Nystrom(centres=spec.centres, tolerance=1e-4, key=key)
         return rf.ridge_regression(model, X, jnp.asarray(Y), ridge=ridge, solver=solver)
-    square = right = jnp.zeros((), X.dtype)
-    for part, values in zip(_blocks(X), _blocks(Y), strict=True):
-        F = model(jnp.asarray(part)).T
-        square, right = square + gram(F, F), right + matmul(F, jnp.asarray(values))
-    coefficients, *_ = solve(square, right, ridge)
-    return lambda X_new: matmul(model(X_new), coefficients)
+    return rf.ridge_regression(model, X, jnp.asarray(Y), ridge=ridge)
 
 
 def _blocks(rows: Float[np.ndarray, "n d"]) -> Iterator[Float[np.ndarray, "b d"]]:

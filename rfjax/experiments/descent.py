@@ -27,10 +27,9 @@ def histories(
     """
     net = rf.mlp(depth=depth, width=spec.width, b_std=_BIAS, out=Y.shape[1])
     batch = min(spec.batch, len(X))
-    arrays = (jnp.asarray(part) for part in (X, Y, X_new))
-    return np.moveaxis(
-        np.asarray(_train(net, jnp.asarray(rate, X.dtype), key, *arrays, spec.steps, batch, classes)), -1, 0
-    )
+    X, Y, X_new = (jnp.asarray(part) for part in (X, Y, X_new))
+    found = _train(net, jnp.asarray(rate, X.dtype), key, X, Y, X_new, spec.steps, batch, classes)
+    return np.moveaxis(np.asarray(found), -1, 0)
 
 
 def describe(spec: Any, depth: int, rate: float, at: int) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def cells(spec: Spec) -> Iterator[Cell]:
     for n in spec.samples:
         repeats = max(2, min(spec.draws, 30_000 // n))
         for d in spec.dims:
-            settings = {
+            settings: Row = {
                 "d": d,
                 "n": n,
                 "ridge": spec.ridge,

@@ -15,9 +15,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.special
+import scipy
 from jaxtyping import Array, Float, PRNGKeyArray
-from scipy.stats import qmc
 
 from rfjax import checks
 from rfjax.features.spectra import Mixing
@@ -57,12 +56,14 @@ def sequence(
         raise TypeError(f"draw={draw!r} works on the host: alpha must be a known number, not a tracer")
     axes = columns + mixed + phase
     if draw == "sobol":
-        if axes > qmc.Sobol.MAXDIM:
-            raise ValueError(f"draw='sobol' knows at most {qmc.Sobol.MAXDIM} columns, got {axes}: take 'orthogonal'")
+        if axes > scipy.stats.qmc.Sobol.MAXDIM:
+            raise ValueError(
+                f"draw='sobol' knows at most {scipy.stats.qmc.Sobol.MAXDIM} columns, got {axes}: take 'orthogonal'"
+            )
         # Of a power of two points, without which SciPy warns, the first are the same.
-        u = qmc.Sobol(axes, seed=rng).random_base2((count - 1).bit_length())[:count]
+        u = scipy.stats.qmc.Sobol(axes, seed=rng).random_base2((count - 1).bit_length())[:count]
     else:
-        u = qmc.Halton(axes, seed=rng).random(count)
+        u = scipy.stats.qmc.Halton(axes, seed=rng).random(count)
     u = np.clip(u + 2.0**-31, 2.0**-31, 1 - 2.0**-31)  # the middle of Sobol's cells of 2^−30, away from 0 and 1
     W = scipy.special.ndtri(u[:, :columns])
     W = W * mixing.quantile(u[:, columns])[:, None] if mixed else W

@@ -1,7 +1,7 @@
 """The fast Walsh–Hadamard transform, as products with small Hadamard matrices."""
 
 import jax.numpy as jnp
-import scipy.linalg
+import scipy
 from jaxtyping import Array, Float
 
 from rfjax.numerics import matmul

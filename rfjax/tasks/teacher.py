@@ -5,8 +5,8 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
+import scipy
 from jaxtyping import Array, Float
-from scipy.special import ndtr, owens_t
 
 from rfjax import checks
 from rfjax.activations import LeakyReLU, Nonlinearity, relu
@@ -110,7 +110,7 @@ def _scaled(W: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nd
 def _means(W: np.ndarray, b: np.ndarray) -> np.ndarray:
     """E(⟨w_i, x⟩ + b_i)₊."""
     a, _, beta = _scaled(W, b)
-    return a * (beta * ndtr(beta) + _density(beta))
+    return a * (beta * scipy.special.ndtr(beta) + _density(beta))
 
 
 def _moments(W: np.ndarray, b: np.ndarray, V: np.ndarray, c: np.ndarray) -> np.ndarray:
@@ -124,10 +124,18 @@ def _moments(W: np.ndarray, b: np.ndarray, V: np.ndarray, c: np.ndarray) -> np.n
     second = np.where(rho > 0, near + below * gamma, near - above * gamma) / s  # (β − ργ)/s
     q = near**2 / (2 * s**2) + beta * gamma * np.where(rho > 0, 1, -1) / (1 + np.abs(rho))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        corners = owens_t(beta, first / beta) + owens_t(gamma, second / gamma)
-    both = (ndtr(beta) + ndtr(gamma)) / 2 - corners - np.where((beta < 0) != (gamma < 0), 0.5, 0.0)
+        corners = scipy.special.owens_t(beta, first / beta) + scipy.special.owens_t(gamma, second / gamma)
+    both = (
+        (scipy.special.ndtr(beta) + scipy.special.ndtr(gamma)) / 2
+        - corners
+        - np.where((beta < 0) != (gamma < 0), 0.5, 0.0)
+    )
     both = np.where((beta == 0) & (gamma == 0), 0.25 + np.arcsin(np.clip(rho, -1, 1)) / (2 * np.pi), both)
-    total = (beta * gamma + rho) * both + gamma * _density(beta) * ndtr(first) + beta * _density(gamma) * ndtr(second)
+    total = (
+        (beta * gamma + rho) * both
+        + gamma * _density(beta) * scipy.special.ndtr(first)
+        + beta * _density(gamma) * scipy.special.ndtr(second)
+    )
     return a1[:, None] * a2[None, :] * (total + s / (2 * np.pi) * np.exp(-q))
 
 

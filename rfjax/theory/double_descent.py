@@ -7,8 +7,8 @@ rf.theory.random_feature_risk(modes, features=[50, 100, 400])       # infinitely
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from jaxtyping import ArrayLike, Float
-from scipy.optimize import brentq
 
 from rfjax import checks
 from rfjax.theory.eigenmodes import Filter, Modes, as_modes, log_kappa
@@ -114,7 +114,7 @@ def _log_gamma(modes: Modes, n: float, k: float, ridge: float) -> float:
         z = float(Filter(modes, np.asarray(log)).freedom)
         return float(log + np.log(max(k - z, 1e-300)) - np.log(k) + np.log(max(n - z, 1e-300)) - np.log(ridge))
 
-    return float(brentq(excess, low, high, xtol=1e-14, rtol=1e-14)) if excess(low) < 0 else float(low)
+    return float(scipy.optimize.brentq(excess, low, high, xtol=1e-14, rtol=1e-14)) if excess(low) < 0 else float(low)
 
 
 def _slack(

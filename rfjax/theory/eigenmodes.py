@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from jaxtyping import ArrayLike, Float
-from scipy.optimize import brentq
 
 from rfjax.theory.spectra import Spectrum
 
@@ -150,7 +150,7 @@ def log_kappa(modes: Modes, n: float, ridge: float = 0.0) -> float:
         return float(low)
     if not excess(high) < 0:
         return float(high)
-    return float(brentq(excess, low, high, xtol=1e-14, rtol=1e-14))
+    return float(scipy.optimize.brentq(excess, low, high, xtol=1e-14, rtol=1e-14))
 
 
 def _below(modes: Modes, n: float) -> float:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from jaxtyping import Array, ArrayLike, Float
-from scipy.special import gammaln
 
 from rfjax import checks
 from rfjax.activations import Nonlinearity, from_function, relu
@@ -176,8 +176,8 @@ def _kinds(neuron: SingleNeuron, sigma: Nonlinearity, weights: str, law: Law, de
     factors, targets = [], []
     for m, log_count in enumerate(log_counts):
         k = np.arange(m, _HERMITE + 1, 2)
-        share = np.exp((gammaln(k + 1) + gammaln(d / 2) - k * np.log(2) + log_count
-                        - gammaln((k - m) / 2 + 1) - gammaln((k + m + d) / 2)) / 2)  # fmt: skip
+        share = np.exp((scipy.special.gammaln(k + 1) + scipy.special.gammaln(d / 2) - k * np.log(2) + log_count
+                        - scipy.special.gammaln((k - m) / 2 + 1) - scipy.special.gammaln((k + m + d) / 2)) / 2)  # fmt: skip
         A, t = coefficients[:, k] * share, alpha[k] * share
         energy, vectors = np.linalg.eigh(A @ A.T)
         real = energy > _RESOLVED * energy.max(initial=0)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from jaxtyping import ArrayLike, Float
-from scipy.optimize import brentq
 
 from rfjax.theory.sizes import broadcast, numbers
 
@@ -112,4 +112,4 @@ def _ridge_here(values: Float[np.ndarray, " N"], n: float, ridge: float) -> floa
             f"n must be within what {count} points can tell at ridge {ridge:.3g}, got {n:g}: a larger sample, a smaller n "
             "or a larger ridge"
         )
-    return float(np.exp(brentq(excess, low, high, xtol=1e-13, rtol=1e-13)))
+    return float(np.exp(scipy.optimize.brentq(excess, low, high, xtol=1e-13, rtol=1e-13)))

@@ -11,9 +11,8 @@ and p_k is a probability law in m: positive, summing to 1.  Host NumPy in float6
 import math
 
 import numpy as np
+import scipy
 from jaxtyping import Float, Int
-
-from rfjax.numerics.special import gammaln
 
 _EXACT, _EXACT_ROOT = 512, 20.0  # powers up to _EXACT + _EXACT_ROOT·√d are taken one by one, those beyond in blocks
 _NODES, _BLOCK = 12, 4.0  # nodes a block, and its length in standard deviations of k given m
@@ -40,7 +39,12 @@ def multiplicities(d: int, degree: int) -> tuple[Float[np.ndarray, " m"], Float[
         logs = np.log(counts)
         far = counts > _LARGE
         n = m[far]
-        logs[far] = np.log(2 * n + d - 2) + gammaln(n + d - 2) - gammaln(n + 1) - gammaln(d - 1)
+        logs[far] = (
+            np.log(2 * n + d - 2)
+            + scipy.special.gammaln(n + d - 2)
+            - scipy.special.gammaln(n + 1)
+            - scipy.special.gammaln(d - 1)
+        )
         counts[far] = np.exp(logs[far])
     return np.where(counts < 2**53, np.rint(counts), counts), logs
 
@@ -170,5 +174,5 @@ def log_share(
     k: float | Float[np.ndarray, "..."], m: Float[np.ndarray, "..."] | Int[np.ndarray, "..."], d: int
 ) -> Float[np.ndarray, "..."]:
     """ln c(k, m, d); k need not be an integer."""
-    constant = gammaln(k + 1) + gammaln(d / 2) - k * math.log(2)
-    return constant - gammaln((k - m) / 2 + 1) - gammaln((k + m + d) / 2)
+    constant = scipy.special.gammaln(k + 1) + scipy.special.gammaln(d / 2) - k * math.log(2)
+    return constant - scipy.special.gammaln((k - m) / 2 + 1) - scipy.special.gammaln((k + m + d) / 2)

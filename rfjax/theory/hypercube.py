@@ -10,14 +10,14 @@ O'Donnell 2014, *Analysis of Boolean functions*.  Host NumPy in float64.
 """
 
 import numpy as np
+import scipy
 from jaxtyping import Float
-from scipy.special import gammaln
 
 
 def parities(d: int, degree: int) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
     """C(d, m) and its logarithm for m = 0…degree; inf past float64."""
     m = np.arange(degree + 1, dtype=np.float64)
-    logs = gammaln(d + 1) - gammaln(m + 1) - gammaln(d - m + 1)
+    logs = scipy.special.gammaln(d + 1) - scipy.special.gammaln(m + 1) - scipy.special.gammaln(d - m + 1)
     with np.errstate(over="ignore"):
         counts = np.exp(logs)
         small = np.cumprod(np.concatenate([[1.0], (d - m[:-1]) / m[1:]]))

@@ -7,9 +7,8 @@ curve.risk, curve.train_error, curve.learnability
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from jaxtyping import ArrayLike, Float
-from scipy.linalg import eigh_tridiagonal
-from scipy.optimize import brentq, minimize_scalar
 
 from rfjax import checks
 from rfjax.theory.eigenmodes import Filter, Modes, as_modes, log_kappa
@@ -82,7 +81,7 @@ def kernel_learning_curve(
 def gaussian_lengths(d: int, nodes: int = 16) -> tuple[Float[np.ndarray, " s"], Float[np.ndarray, " s"]]:
     """‖x‖²/d for x ~ N(0, I_d) as values and probabilities: the Gauss rule of its Gamma law (Golub & Welsch 1969)."""
     d, i = checks.count("d", d), np.arange(checks.count("nodes", nodes))
-    values, vectors = eigh_tridiagonal(2 * i + d / 2, np.sqrt(i[1:] * (i[1:] + d / 2 - 1)))
+    values, vectors = scipy.linalg.eigh_tridiagonal(2 * i + d / 2, np.sqrt(i[1:] * (i[1:] + d / 2 - 1)))
     return 2 * values / d, vectors[0] ** 2
 
 
@@ -116,7 +115,7 @@ def _log_kappa(
     high = start
     while excess(high) < 0:
         high += 1.0
-    return float(brentq(excess, start - 1e-6, high, xtol=1e-14, rtol=1e-14)) if high > start else start
+    return float(scipy.optimize.brentq(excess, start - 1e-6, high, xtol=1e-14, rtol=1e-14)) if high > start else start
 
 
 def optimal_ridge(modes: Modes | Spectrum, *, n: ArrayLike, noise: float = 0.0) -> LearningCurve:
@@ -143,7 +142,7 @@ def optimal_ridge(modes: Modes | Spectrum, *, n: ArrayLike, noise: float = 0.0) 
         errors = error(grid)
         best = int(np.argmin(errors))
         around = (grid[max(best - 1, 0)], grid[min(best + 1, _GRID - 1)])
-        refined = minimize_scalar(error, bounds=around, method="bounded", options={"xatol": 1e-8})
+        refined = scipy.optimize.minimize_scalar(error, bounds=around, method="bounded", options={"xatol": 1e-8})
         logs[index] = refined.x if best > 0 and refined.fun < errors[best] else grid[best]
         if error(low) <= error(logs[index]):
             logs[index] = low

@@ -12,8 +12,8 @@ thousand steps of three variables are a hundred times faster here.
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from jaxtyping import Float
-from scipy.special import ndtr, owens_t
 
 
 class PlaneNeuron(NamedTuple):
@@ -45,7 +45,7 @@ def _own_moment(f: PlaneNeuron, sign: int) -> tuple[Float[np.ndarray, " s"], Flo
     """½E(z)₊² of z = sign·(p x₁ + q x₂ + b), and its gradient: E(z)₊x = w·P(z > 0)."""
     a = np.maximum(np.hypot(f.p, f.q), 1e-300)
     beta = sign * f.b / a
-    cdf, pdf = ndtr(beta), _pdf(beta)
+    cdf, pdf = scipy.special.ndtr(beta), _pdf(beta)
     mean = a * (beta * cdf + pdf)
     return a**2 * ((1 + beta**2) * cdf + beta * pdf) / 2, np.stack([f.p * cdf, f.q * cdf, sign * mean])
 
@@ -61,7 +61,7 @@ def _pair_moment(
     less = s**2 / (1 + np.abs(rho))  # 1 − |ρ|
     turn = np.where(rho < 0, -1.0, 1.0)
     h, k = _over(gamma - turn * beta + less * turn * beta, s), _over(beta - turn * gamma + less * turn * gamma, s)
-    cdf, left, right = _bivariate(beta, gamma, rho, h, k), ndtr(h), ndtr(k)
+    cdf, left, right = _bivariate(beta, gamma, rho, h, k), scipy.special.ndtr(h), scipy.special.ndtr(k)
     corner = s * np.exp(-(beta**2 + np.minimum(h**2, 1e6)) / 2) / (2 * np.pi)
     at_beta, at_gamma = _pdf(beta), _pdf(gamma)
     value = (beta * gamma + rho) * cdf + gamma * at_beta * left + beta * at_gamma * right + corner
@@ -82,9 +82,9 @@ def _bivariate(
 ) -> Float[np.ndarray, " s"]:
     """Φ₂(β, γ; ρ) by Owen's T; a zero argument counts as positive."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        first, second = owens_t(beta, h / (beta + 0.0)), owens_t(gamma, k / (gamma + 0.0))
+        first, second = scipy.special.owens_t(beta, h / (beta + 0.0)), scipy.special.owens_t(gamma, k / (gamma + 0.0))
     apart = (beta < 0) != (np.asarray(gamma) < 0)
-    value = (ndtr(beta) + ndtr(gamma)) / 2 - first - second - apart / 2
+    value = (scipy.special.ndtr(beta) + scipy.special.ndtr(gamma)) / 2 - first - second - apart / 2
     return np.where((beta == 0) & (np.asarray(gamma) == 0), 0.25 + np.arcsin(np.clip(rho, -1, 1)) / (2 * np.pi), value)
 
 

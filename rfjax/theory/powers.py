@@ -10,8 +10,8 @@ from functools import singledispatch
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy
 from jaxtyping import Float, Int
-from scipy.special import gammaln
 
 from rfjax.activations import rectified_monomial
 from rfjax.kernels import (
@@ -128,7 +128,7 @@ def _(kernel: RBF, norms: Norms, degree: int, noise: float = 0.0) -> Powers:
     """e^{−(r² + s²)/2ℓ²}·(rs/ℓ²)^n/n!."""
     scale, n = _scalar(kernel.length_scale), np.arange(degree + 1)
     r, s = (v[:, None] / scale for v in norms.pairs)
-    log = n * np.log(r * s) - gammaln(n + 1) - (r**2 + s**2) / 2
+    log = n * np.log(r * s) - scipy.special.gammaln(n + 1) - (r**2 + s**2) / 2
     return Powers(log, np.ones_like(log), np.ones_like(norms.norms))
 
 
@@ -138,7 +138,13 @@ def _(kernel: RationalQuadratic, norms: Norms, degree: int, noise: float = 0.0) 
     scale, alpha, n = _scalar(kernel.length_scale), float(kernel.alpha), np.arange(degree + 1)
     r, s = (v[:, None] / scale for v in norms.pairs)
     T, U = 1 + (r**2 + s**2) / (2 * alpha), r * s / alpha
-    log = n * np.log(U / T) - alpha * np.log(T) + gammaln(n + alpha) - gammaln(alpha) - gammaln(n + 1)
+    log = (
+        n * np.log(U / T)
+        - alpha * np.log(T)
+        + scipy.special.gammaln(n + alpha)
+        - scipy.special.gammaln(alpha)
+        - scipy.special.gammaln(n + 1)
+    )
     return Powers(log, np.ones_like(log), np.ones_like(norms.norms))
 
 
@@ -171,7 +177,11 @@ def _(kernel: Polynomial, norms: Norms, degree: int, noise: float = 0.0) -> Powe
     r, s = (v[:, None] for v in norms.pairs)
     with np.errstate(divide="ignore", invalid="ignore"):
         offset = np.where(n == top, 0.0, (top - n) * np.log(float(kernel.offset)))
-        ways = gammaln(top + 1) - gammaln(n + 1) - gammaln(np.maximum(top - n, 0) + 1)
+        ways = (
+            scipy.special.gammaln(top + 1)
+            - scipy.special.gammaln(n + 1)
+            - scipy.special.gammaln(np.maximum(top - n, 0) + 1)
+        )
         log = np.where(n <= top, ways + n * np.log(float(kernel.scale) * r * s) + offset, -np.inf)
     limit = (float(kernel.scale) * norms.norms**2 + float(kernel.offset)) ** top
     return Powers(log, (log > -np.inf).astype(float), limit)
