@@ -24,7 +24,18 @@ def load(folder: Path, name: str, rows: int | None = None) -> Split:
     """The data set `name`, its first `rows` rows.  Raises FileNotFoundError where it is not."""
     with np.load(folder / f"{name}.npz") as file:
         X, y, X_test, y_test = (file[key].astype(np.float64) for key in ("X_train", "y_train", "X_test", "y_test"))
-    X, y = X[:rows], y[:rows]
+    return _standardised(X[:rows], y[:rows], X_test, y_test)
+
+
+def made_up(rows: int, test: int) -> Split:
+    """A smooth part, a kink and noise, over eight Gaussian columns."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(rows + test, 8))
+    y = np.sin(2 * X[:, 0]) + np.maximum(X[:, 1] - X[:, 2], 0) * X[:, 3] + 0.1 * rng.normal(size=len(X))
+    return _standardised(X[:rows], y[:rows], X[rows:], y[rows:])
+
+
+def _standardised(X: np.ndarray, y: np.ndarray, X_test: np.ndarray, y_test: np.ndarray) -> Split:
     mean, std = X.mean(axis=0), X.std(axis=0)
     std = np.where(std > 0, std, 1)
     centre, spread = y.mean(), y.std()

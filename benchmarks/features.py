@@ -7,10 +7,9 @@
 | gram-error | how far is φ(x)·φ(y) from k(x, y) at equal p? | below independent frequencies at every p |
 | ridge | features and ridge regression of what does not fit? | 2 GiB |
 
-`REAL` names a file of real data for gram-error, .npz with `X_train`; without it scikit-learn's digits are taken.
+The real data of gram-error are scikit-learn's digits, and kin40k where `--data` names the folder of kin40k.npz.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -23,13 +22,13 @@ import numpy as np
 from jaxtyping import Array, Float
 
 import rfjax as rf
-from benchmarks.report import Row
+from benchmarks.datasets import load
+from benchmarks.report import Row, beside
 from benchmarks.timing import interleaved, peak_rss_bytes
 from rfjax.kernels import Kernel
 from rfjax.numerics import gram
 
 PRODUCT = "X Wᵀ"
-REAL = "RFJAX_BENCHMARK_DATA"
 Case = Callable[[], list[Row]]
 Makers = dict[str, Callable[..., Any]]  # feature maps as functions of p and a key
 
@@ -39,7 +38,8 @@ class Sizes:
     """What is measured.
 
     fourier: rows, columns, features.  structured: the same.  error_columns: of Gaussian data; error_rows, and draws of
-    each map; multiples: features by columns.  ridge: rows, columns, features.
+    each map; multiples: features by columns.  ridge: rows, columns, features.  data: the folder of
+    real data sets.
     """
 
     fourier: tuple[int, int, int] = (50_000, 100, 8192)
@@ -50,6 +50,7 @@ class Sizes:
     multiples: tuple[int, ...] = (2, 4, 10, 20, 50, 100)
     ridge: tuple[int, int, int] = (300_000, 20, 4096)
     repetitions: int = 5
+    data: Path | None = None
 
 
 PRESETS = {
@@ -94,10 +95,10 @@ def _beside_the_product(shape: tuple[int, int, int], repetitions: int) -> list[R
     for name, most in (("phase", 1.4), ("sincos", None), ("jnp.cos of it", None), ("RBFSampler", None)):
         if name in contestants:
             target = {} if most is None else {"ratio": most}
-            rows.append(_row("fourier", name, settings, times, name, PRODUCT, repetitions, target))
-    rows.append(_row("fourier", "sincos", settings, times, "sincos", "phase", repetitions, {"ratio": 1 / 1.5}))
+            rows.append(beside("fourier", name, settings, times, name, PRODUCT, target))
+    rows.append(beside("fourier", "sincos", settings, times, "sincos", "phase", {"ratio": 1 / 1.5}))
     if "RBFSampler" in contestants:
-        rows.append(_row("fourier", "phase", settings, times, "phase", "RBFSampler", repetitions, {"ratio": 1.0}))
+        rows.append(beside("fourier", "phase", settings, times, "phase", "RBFSampler", {"ratio": 1.0}))
     return rows
 
 
@@ -114,29 +115,29 @@ def _beside_the_dense_map(shape: tuple[int, int, int], repetitions: int) -> list
     }
     times = interleaved({draw: partial(phi, X) for draw, phi in maps.items()}, repetitions)
     settings = {"n": n, "d": d, "p": p, "dtype": "float32"}
-    return [_row("structured", "structured", settings, times, "structured", "iid", repetitions, {"ratio": 1 / 3})]
+    return [beside("structured", "structured", settings, times, "structured", "iid", {"ratio": 1 / 3})]
 
 
 def _gram_error(sizes: Sizes) -> Iterator[Case]:
-    for name, X in data(sizes.error_columns, sizes.error_rows).items():
+    for name, X in data(sizes.error_columns, sizes.error_rows, sizes.data).items():
         for multiple in sizes.multiples:
             yield partial(_errors, name, X, multiple, sizes.draws)
 
 
-def data(columns: int, rows: int) -> dict[str, Float[np.ndarray, "n d"]]:
+def data(columns: int, rows: int, folder: Path | None = None) -> dict[str, Float[np.ndarray, "n d"]]:
     """Gaussian data, and real data with every column of unit variance, constant ones left out."""
-    rng = np.random.default_rng(0)
-    path = os.environ.get(REAL)
-    if path:
-        with np.load(path) as arrays:
-            name, X = Path(path).stem, arrays["X_train"]
-    else:
-        from sklearn.datasets import load_digits
+    from sklearn.datasets import load_digits
 
-        name, X = "digits", load_digits().data
-    X = X[rng.permutation(len(X))[:rows]].astype(np.float64)
-    X = X[:, X.std(0) > 0]
-    return {"Gaussian": rng.normal(size=(rows, columns)), name: (X - X.mean(0)) / X.std(0)}
+    rng = np.random.default_rng(0)
+    found = {"Gaussian": rng.normal(size=(rows, columns)), "digits": load_digits().data}
+    if folder is not None:
+        found["kin40k"] = load(folder, "kin40k").X
+    return {name: _unit(X[rng.permutation(len(X))[:rows]].astype(np.float64)) for name, X in found.items()}
+
+
+def _unit(X: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n c"]:
+    X = X[:, X.std(axis=0) > 0]
+    return (X - X.mean(axis=0)) / X.std(axis=0)
 
 
 def maps(columns: int) -> dict[str, tuple[Kernel, Makers]]:
@@ -233,22 +234,6 @@ def _gaussian(n: int, d: int) -> Float[Array, "n d"]:
 
 def _target(X: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
     return np.sin(2 * X[:, 0]) + np.maximum(X[:, 1] - X[:, 2], 0) * X[:, 3]
-
-
-def _row(
-    group: str, name: str, settings: dict[str, Any], times: Any, one: str, other: str, repetitions: int, target: Any
-) -> Row:
-    return Row(
-        group,
-        name,
-        settings,
-        seconds=times.seconds(one),
-        repetitions=repetitions,
-        against=other,
-        ratio=times.ratio(one, other),
-        peak_rss_bytes=peak_rss_bytes(),
-        target=target,
-    )
 
 
 GROUPS: dict[str, Callable[[Sizes], Iterator[Case]]] = {

@@ -4,11 +4,10 @@
 |---|---|---|
 | ntk | distance to the exact kernel's predictions, test error and time, beside other maps of equal p | a fifth of its time |
 
-The data are kin40k and protein where the environment variable RFJAX_DATA names a folder of NAME.npz (X_train, y_train,
-X_test, y_test), and otherwise made up.
+The data are kin40k and protein where `--data` names a folder of NAME.npz (X_train, y_train, X_test, y_test), and otherwise
+made up.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,19 +20,22 @@ import numpy as np
 from jaxtyping import Array, Float
 
 import rfjax as rf
+from benchmarks.datasets import load, made_up
 from benchmarks.report import Row
 from benchmarks.timing import peak_rss_bytes
 from rfjax.features import FeatureMap, gegenbauer, nystrom
 
-FOLDER = "RFJAX_DATA"
 Case = Callable[[], list[Row]]
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What is measured: data sets (their first `rows` training rows), depths, columns p, one `ridge`, `seeds` a map."""
+    """What is measured: data sets `names` in the folder `data` (their first `rows` training rows), depths, columns p, one
+    `ridge`, `seeds` a map.
+    """
 
-    data: tuple[str, ...] = ("kin40k", "protein")
+    names: tuple[str, ...] = ("kin40k", "protein")
+    data: Path | None = None
     rows: int = 40_000
     test: int = 4000
     depths: tuple[int, ...] = (2, 3)
@@ -43,8 +45,8 @@ class Sizes:
 
 
 PRESETS = {
-    "smoke": Sizes(data=("kin40k",), rows=60, test=20, depths=(2,), columns=(16,)),
-    "small": Sizes(data=("kin40k",), rows=2000, test=500, depths=(2,), columns=(256, 1024)),
+    "smoke": Sizes(names=("kin40k",), rows=60, test=20, depths=(2,), columns=(16,)),
+    "small": Sizes(names=("kin40k",), rows=8000, test=2000, depths=(2,), columns=(256, 1024, 4096)),
     "default": Sizes(),
 }
 
@@ -55,7 +57,7 @@ def cases(sizes: Sizes, only: str | None = None) -> list[Case]:
 
 
 def _ntk(sizes: Sizes) -> Iterator[Case]:
-    for name in sizes.data:
+    for name in sizes.names:
         for depth in sizes.depths:
             yield partial(_beside_exact, name, depth, sizes)
 
@@ -139,20 +141,9 @@ def _row(
 
 def _data(name: str, sizes: Sizes) -> tuple[Array, Array, Array, Array]:
     """Standardised X, y, and X and y of the test rows, in float32."""
-    if os.environ.get(FOLDER):
-        with np.load(Path(os.environ[FOLDER]) / f"{name}.npz") as file:
-            parts = [np.asarray(file[key], np.float64) for key in ("X_train", "y_train", "X_test", "y_test")]
-    else:
-        rng = np.random.default_rng(0)
-        X = rng.normal(size=(sizes.rows + sizes.test, 8))
-        y = np.sin(2 * X[:, 0]) + np.maximum(X[:, 1] - X[:, 2], 0) * X[:, 3] + 0.1 * rng.normal(size=len(X))
-        parts = [X[: sizes.rows], y[: sizes.rows], X[sizes.rows :], y[sizes.rows :]]
-    X, y, Z, target = parts
-    X, y, Z, target = X[: sizes.rows], y[: sizes.rows].ravel(), Z[: sizes.test], target[: sizes.test].ravel()
-    middle, spread = X.mean(axis=0), np.maximum(X.std(axis=0), 1e-12)
-    level, size = y.mean(), y.std()
-    standard = ((X - middle) / spread, (y - level) / size, (Z - middle) / spread, (target - level) / size)
-    return tuple(jnp.asarray(part, jnp.float32) for part in standard)  # type: ignore[return-value]
+    found = made_up(sizes.rows, sizes.test) if sizes.data is None else load(sizes.data, name, sizes.rows)
+    X, y, Z, target = (jnp.asarray(part) for part in found)
+    return X, y, Z[: sizes.test], target[: sizes.test]
 
 
 GROUPS: dict[str, Callable[[Sizes], Iterator[Case]]] = {"ntk": _ntk}

@@ -26,7 +26,7 @@ from jaxtyping import Array, Float
 
 import rfjax as rf
 from benchmarks import real_data
-from benchmarks.report import Row
+from benchmarks.report import Row, beside
 from benchmarks.timing import interleaved, peak_rss_bytes
 
 POTRF = "potrf"
@@ -96,8 +96,11 @@ def _beside_potrf(n: int, repetitions: int) -> list[Row]:
             return fits[0].coefficients
 
         times = interleaved({"fit": fit, POTRF: factor}, repetitions)
-    row = _row("exact", "ridge_regression", {"n": n, "d": 8, "dtype": "float64"}, times, "fit", POTRF, repetitions, 1.2)
-    return [_noted(row, f"solver memory {fits[0].stats.memory / 2**20:.0f} MiB, one buffer {8 * n * n / 2**20:.0f}")]
+    settings = {"n": n, "d": 8, "dtype": "float64"}
+    row = beside("exact", "ridge_regression", settings, times, "fit", POTRF, {"ratio": 1.2})
+    return [
+        replace(row, note=f"solver memory {fits[0].stats.memory / 2**20:.0f} MiB, one buffer {8 * n * n / 2**20:.0f}")
+    ]
 
 
 def _sklearn(sizes: Sizes) -> Iterator[Case]:
@@ -121,7 +124,7 @@ def _beside_sklearn(n: int, repetitions: int) -> list[Row]:
             repetitions,
         )
     settings = {"n": n, "d": 8, "dtype": "float64"}
-    return [_row("sklearn", "fit and predict", settings, times, "rfjax", "KernelRidge", repetitions, 1 / 1.5)]
+    return [beside("sklearn", "fit and predict", settings, times, "rfjax", "KernelRidge", {"ratio": 1 / 1.5})]
 
 
 def _iterative(sizes: Sizes) -> Iterator[Case]:
@@ -226,7 +229,7 @@ def _beside_eigh(sizes: Sizes, dtype: str) -> list[Row]:
             {"path": lambda: rf.ridge_path(kernel, X, y, ridges), "eigh(K)": lambda: eigh(K)}, sizes.repetitions
         )
     settings = {"n": sizes.path, "d": 20, "ridges": sizes.count, "dtype": dtype}
-    return [_row("path", f"ridge_path {dtype}", settings, times, "path", "eigh(K)", sizes.repetitions, 1.5)]
+    return [beside("path", f"ridge_path {dtype}", settings, times, "path", "eigh(K)", {"ratio": 1.5})]
 
 
 def _real(sizes: Sizes) -> Iterator[Case]:
@@ -241,26 +244,6 @@ def _data(n: int, d: int, dtype: str, *, seed: int = 0) -> tuple[Float[Array, "n
 
 def _target(X: np.ndarray) -> np.ndarray:
     return np.sin(2 * X[:, 0]) + np.maximum(X[:, 1] - X[:, 2], 0) * X[:, 3]
-
-
-def _row(
-    group: str, name: str, settings: dict[str, Any], times: Any, one: str, other: str, repetitions: int, most: float
-) -> Row:
-    return Row(
-        group,
-        name,
-        settings,
-        seconds=times.seconds(one),
-        repetitions=repetitions,
-        against=other,
-        ratio=times.ratio(one, other),
-        peak_rss_bytes=peak_rss_bytes(),
-        target={"ratio": most},
-    )
-
-
-def _noted(row: Row, note: str) -> Row:
-    return replace(row, note=note)
 
 
 GROUPS: dict[str, Callable[[Sizes], Iterator[Case]]] = {

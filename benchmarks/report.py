@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.timing import Times, peak_rss_bytes
 from rfjax.experiments.cells import environment
 from rfjax.storage import write_whole
 
@@ -46,6 +47,23 @@ class Row:
         if not values or any(value is None for value, _ in values):
             return None
         return all(value <= most for value, most in values)
+
+
+def beside(
+    group: str, name: str, settings: dict[str, Any], times: Times, one: str, other: str, target: dict[str, float]
+) -> Row:
+    """The row of `one` contestant against the `other`."""
+    return Row(
+        group,
+        name,
+        settings,
+        seconds=times.seconds(one),
+        repetitions=len(times.rounds),
+        against=other,
+        ratio=times.ratio(one, other),
+        peak_rss_bytes=peak_rss_bytes(),
+        target=target,
+    )
 
 
 def header() -> dict[str, Any]:

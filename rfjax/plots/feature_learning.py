@@ -1,11 +1,11 @@
 """The figure of the feature-learning experiment: errors against samples, a panel a task."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
+
+from rfjax.plots.seeds import merged
 
 Row = dict[str, Any]
 
@@ -15,18 +15,9 @@ _STYLES = {"random_features": ("#e69f00", "o"), "ntk": ("#0072b2", "D"), "networ
 
 
 def averaged(rows: Sequence[Row], task: str, view: str) -> list[Row]:
-    """Rows of one task and view merged over seeds, by the number of samples: mean error, and its standard error."""
-    groups: dict[int, list[Row]] = defaultdict(list)
-    for row in rows:
-        if row["task"] == task and row["view"] == view:
-            groups[row["n"]].append(row)
-    merged = []
-    for n, members in sorted(groups.items()):
-        errors = np.array([row["relative_risk"] for row in members])
-        sampling = float(np.sqrt(sum(row["stderr"] ** 2 for row in members)) / len(members))
-        spread = float(errors.std(ddof=1) / len(members) ** 0.5) if len(members) > 1 else 0.0
-        merged.append({"n": n, "error": float(errors.mean()), "stderr": max(sampling, spread)})
-    return merged
+    """Rows of one task and view merged over seeds, by the number of samples."""
+    mine = [row for row in rows if row["task"] == task and row["view"] == view]
+    return sorted(merged(mine, lambda row: row["n"]), key=lambda row: row["n"])
 
 
 def draw(rows: Sequence[Row]) -> Figure:

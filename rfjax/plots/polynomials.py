@@ -1,11 +1,12 @@
 """The figure of the polynomials experiment: a staircase, a step a degree."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+
+from rfjax.plots.seeds import merged
 
 Row = dict[str, Any]
 
@@ -17,19 +18,9 @@ _MARKERS = "osD^"
 
 
 def averaged(rows: Sequence[Row], view: str) -> list[Row]:
-    """Rows of one view merged over seeds, by dimension and size: mean error, and its standard error."""
-    groups: dict[tuple[int, float], list[Row]] = defaultdict(list)
-    for row in rows:
-        if row["view"] == view:
-            groups[row["d"], row["exponent"]].append(row)
-    merged = []
-    for (d, exponent), members in sorted(groups.items()):
-        errors = np.array([row["relative_risk"] for row in members])
-        sampling = float(np.sqrt(sum(row["stderr"] ** 2 for row in members)) / len(members))
-        spread = float(errors.std(ddof=1) / len(members) ** 0.5) if len(members) > 1 else 0.0
-        own = {"d": d, "exponent": exponent, "size": members[0]["size"]}
-        merged.append(own | {"error": float(errors.mean()), "stderr": max(sampling, spread)})
-    return merged
+    """Rows of one view merged over seeds, by dimension and size."""
+    mine = [row for row in rows if row["view"] == view]
+    return sorted(merged(mine, lambda row: (row["d"], row["exponent"])), key=lambda row: (row["d"], row["exponent"]))
 
 
 def draw(rows: Sequence[Row]) -> Figure:
@@ -42,9 +33,9 @@ def draw(rows: Sequence[Row]) -> Figure:
     for axes, view in zip(panels, VIEWS, strict=True):
         axes.stairs(1 - steps / degree, np.append(steps, degree + 0.5), color="#999999", linestyle="--",
                     baseline=None, label="limit of large d: degrees below the power learned")  # fmt: skip
-        merged = averaged(rows, view)
-        for d, colour, marker in zip(sorted({row["d"] for row in merged}), _COLOURS, _MARKERS, strict=False):
-            mine = [row for row in merged if row["d"] == d]
+        means = averaged(rows, view)
+        for d, colour, marker in zip(sorted({row["d"] for row in means}), _COLOURS, _MARKERS, strict=False):
+            mine = [row for row in means if row["d"] == d]
             x, y, bars = ([row[name] for row in mine] for name in ("exponent", "error", "stderr"))
             axes.errorbar(x, y, yerr=bars, color=colour, marker=marker, markersize=5, capsize=2.5, label=f"d = {d}")
         axes.set(xlabel=_AXES[view], title=_TITLES[view])

@@ -1,6 +1,5 @@
 """The two figures of the separation experiment, from rows alone."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,6 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
+
+from rfjax.plots.seeds import merged
 
 Row = dict[str, Any]
 
@@ -28,25 +29,9 @@ _APART = {"ntk": 1.25, "linearized": 1.5, "network random": 1.9, "network zero":
 
 
 def summarise(rows: Sequence[Row]) -> list[Row]:
-    """Rows of equal settings merged over seeds: mean error, and its standard error (sampling and seeds together).
-
-    `exact` tells that no sampling entered any of them.
-    """
-    groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
-    for row in rows:
-        if row["data"] != "population" or row["view"] != "neuron":
-            groups[row["d"], kind_of(row), row["n"], row["width"]].append(row)
-    merged = []
-    for (d, kind, n, width), members in groups.items():
-        errors = np.array([row["relative_risk"] for row in members])
-        sampling = float(np.sqrt(np.sum([row["stderr"] ** 2 for row in members])) / len(members))
-        spread = float(errors.std(ddof=1) / len(members) ** 0.5) if len(members) > 1 else 0.0
-        merged.append({
-            "d": d, "kind": kind, "n": n, "width": width, "error": float(errors.mean()),
-            "stderr": max(sampling, spread), "exact": sampling == 0.0, "seeds": len(members),
-            "bound": members[0]["bound"], "data": members[0]["data"],
-        })  # fmt: skip
-    return merged
+    """Rows of equal settings merged over seeds, each with its `kind`; without descent on the population."""
+    mine = [row | {"kind": kind_of(row)} for row in rows if row["data"] != "population" or row["view"] != "neuron"]
+    return merged(mine, lambda row: (row["d"], row["kind"], row["n"], row["width"]))
 
 
 def kind_of(row: Row) -> str:
@@ -63,11 +48,11 @@ def draw_separation(rows: Sequence[Row], curves: Mapping[int, tuple[list[float],
     grid = figure.subplots(2, len(curves), sharex="col", sharey="row", squeeze=False, height_ratios=(3, 2))
     figure.subplots_adjust(left=0.85 / width, right=1 - 0.15 / width, top=0.9, bottom=0.26, wspace=0.06, hspace=0.05)
     panels = grid[0]
-    merged = summarise(rows)
-    lowest = min(1e-14, *(max(row["error"], _FLOOR) for row in merged)) / 5
+    means = summarise(rows)
+    lowest = min(1e-14, *(max(row["error"], _FLOOR) for row in means)) / 5
     for column, (d, (counts, bound)) in zip(grid.T, curves.items(), strict=True):
         for axes in column:
-            _panel(axes, counts, bound, [row for row in merged if row["d"] == d])
+            _panel(axes, counts, bound, [row for row in means if row["d"] == d])
         column[0].set(title=f"d = {d}", ylim=(_BREAK, 8))
         column[1].set(xlabel="features or samples r", ylim=(lowest, _BREAK))
         column[0].tick_params(axis="x", which="both", bottom=False)

@@ -61,7 +61,7 @@ def readings(pair):
     return {name: one(own) for name, own in MEMBERS.items()}
 
 
-@pytest.fixture(scope="module", params=["float32", pytest.param("float64", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=pytest.mark.slow) for name in ("float32", "float64")])
 def grid(request):
     return request.param, jax.tree.map(np.asarray, readings(covariance(*GRID.T, request.param)))
 

@@ -7,6 +7,7 @@ import pytest
 import rfjax as rf
 
 
+@pytest.mark.slow
 def test_extending(run):
     assert run("docs/extending.md")["own"].stats.solver == "eigen"
 

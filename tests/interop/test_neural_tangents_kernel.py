@@ -41,6 +41,7 @@ def test_a_convolutional_kernel_reads_digits(digits):
     np.testing.assert_allclose(predicted, expected, rtol=0, atol=1e-5)  # its own K is good to 1e-8 on the diagonal
 
 
+@pytest.mark.slow
 def test_batches_do_not_change_the_numbers():
     X = jax.random.normal(jax.random.key(0), (7, 32))
     k = as_kernel(POOLED[2], "nngp", shape=(4, 4, 2), batch_size=3)
@@ -51,6 +52,7 @@ def test_batches_do_not_change_the_numbers():
     np.testing.assert_allclose(k(X)[:, :4], expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_it_adds_flows_and_differentiates():
     X = jax.random.normal(jax.random.key(0), (6, 5))
     k = as_kernel(FCN[2])

@@ -183,6 +183,7 @@ def test_prediction_is_gradient_flow(regression):
         np.testing.assert_allclose(predict(t=t, x_test=T, get="ntk"), expected, rtol=0, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_prediction_from_a_start_and_through_its_ode(regression):
     _, net, X, y, T = regression
     k = rf.ntk(net)

@@ -27,9 +27,8 @@ from rfjax.interop.sklearn.network import NetworkEstimator
 
 RNG = np.random.default_rng(0)
 X, Y, Z = RNG.normal(size=(20, 3)), RNG.normal(size=(20, 2)), RNG.normal(size=(20, 3))
-# One kernel for all, so that what is compiled for one of them serves the others.
 NTK = rf.ntk(rf.mlp(depth=1, width=1, b_std=1.0))
-CHECKED = [KernelRidge(NTK), NTKRegressor(depth=1), NTKClassifier(depth=1), RandomFeatures(width=7)]
+CHECKED = [KernelRidge(rf.rbf(2.0)), NTKRegressor(depth=1), NTKClassifier(depth=1), RandomFeatures(width=7)]
 CHECKS = [
     pytest.param(
         estimator,

@@ -62,7 +62,16 @@ CASES += [
 CASES += [("erf", "ntk", "float64")]
 
 
-@pytest.mark.parametrize(("name", "reading", "dtype"), CASES, ids=[", ".join(case) for case in CASES])
+# The others show the same of more networks, and compile as long.
+TELLING = ("relu, depth 1", "relu, depth 10", "erf after a norm", "relu with bias", "erf")
+
+
+def marked(case):
+    slow = case[0] not in TELLING or case == ("erf", "ntk", "float64")
+    return pytest.param(*case, id=", ".join(case), marks=pytest.mark.slow if slow else ())
+
+
+@pytest.mark.parametrize(("name", "reading", "dtype"), [marked(case) for case in CASES])
 def test_the_curve_is_the_layers(name, reading, dtype):
     net, one_norm = (HOMOGENEOUS | ONE_NORM)[name], name in ONE_NORM
     X, Y = points(dtype, one_norm)

@@ -238,6 +238,7 @@ found = {name: fingerprint({"kernel": describe(k)}) for name, k in KERNELS.items
 """
 
 
+@pytest.mark.slow
 def test_kernels_are_known_again_in_another_process():
     here: dict = {"__name__": "__main__"}
     exec(PROGRAM, here)

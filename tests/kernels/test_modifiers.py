@@ -44,6 +44,7 @@ def test_normalised_linear_is_the_cosine(dtype):
     np.testing.assert_array_equal(k.diag(x), diagonal)
 
 
+@pytest.mark.slow
 def test_normalised_kernels_differentiate_and_nest():
     k = Normalised(laplace(1.3) * Restrict(polynomial(2), [0, 1]))
     value, slopes = jax.jit(jax.value_and_grad(lambda k, x: jnp.sum(k(x, Y)), argnums=(0, 1)))(k, X)

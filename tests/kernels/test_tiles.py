@@ -104,8 +104,8 @@ def test_products_of_features_and_gradients():
     for kernel in (rf.random_features(net, params=params).kernel, rf.empirical_ntk(net, params)):
         np.testing.assert_allclose(kernel.matvec(X, Y, V), np.asarray(kernel(X, Y)) @ V, rtol=0, atol=1e-11)
         np.testing.assert_allclose(kernel.matvec(X, None, W), np.asarray(kernel(X)) @ W, rtol=0, atol=1e-11)
-    with pytest.raises(ValueError, match="outputs='mean'"):
-        rf.empirical_ntk(net, params, outputs="full").matvec(X, Y, V)
+    full = rf.empirical_ntk(net, params, outputs="full")
+    np.testing.assert_allclose(full.matvec(X, Y, V), np.asarray(full(X, Y)) @ V, rtol=0, atol=1e-11)
 
 
 def test_memory_is_bounded():

@@ -49,6 +49,7 @@ def test_conjugate_gradients_solve_the_system(solver):
     np.testing.assert_allclose(fit(Z), EXPECTED, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_preconditioner_saves_steps():
     steps = {
         rank: int(rf.ridge_regression(KERNEL, X, Y, ridge=1e-3, solver=CG(rank=rank, tolerance=1e-6)).stats.iterations)
@@ -102,6 +103,7 @@ def test_stochastic_descent_arrives(stored):
     np.testing.assert_allclose(fit(Z), gram(Z, X) @ alpha, rtol=0, atol=3e-3)
 
 
+@pytest.mark.slow
 def test_blocks_of_any_size_are_the_same(monkeypatch):
     for module in (rf.regression.solvers.nystrom, rf.regression.solvers.eigenpro):
         monkeypatch.setattr(module, "_ENTRIES", 50 * 77)

@@ -32,6 +32,7 @@ def test_estimated_moments_are_within_their_standard_errors():
     assert tasks.function(target, 2, key=KEY).variance == task.variance
 
 
+@pytest.mark.slow
 def test_estimates_come_in_batches_in_high_dimension():
     # 2¹⁸ points in 40 dimensions are drawn in several batches.
     task = tasks.function(lambda X: jnp.sum(X, axis=1), 40, key=KEY)

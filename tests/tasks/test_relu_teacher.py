@@ -63,6 +63,7 @@ def test_a_teacher_of_one_is_the_single_neuron():
     assert same.variance == pytest.approx(one.variance, rel=1e-12)
 
 
+@pytest.mark.slow
 def test_exact_descent_of_a_network_follows_simulation_and_learns():
     task = rf.tasks.relu_teacher(jnp.eye(2, 4), bias=-0.2, coefficients=np.array([1.0, -1.0]))
     net = rf.mlp(depth=1, width=8, b_std=0.5, parameterization="mup")
