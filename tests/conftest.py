@@ -4,6 +4,7 @@ The suite runs with float64 switched on, so that float64 data can be tested at a
 arrays, which the library must then compute in float32.
 """
 
+import gc
 import importlib.metadata
 import json
 import os
@@ -20,6 +21,9 @@ _FLAGS = "--xla_backend_optimization_level=0"
 if importlib.metadata.version("jaxlib").startswith("0.10."):  # XLA stops at a flag that it does not know
     _FLAGS += " --xla_cpu_use_fusion_emitters=false"
 os.environ.setdefault("XLA_FLAGS", _FLAGS)
+gc.set_threshold(
+    50_000, 20, 50
+)  # what is compiled is millions of objects that stay: looking through them takes a while
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")

@@ -189,6 +189,7 @@ def test_primal_and_dual_ridge_are_one_predictor(count):
         np.testing.assert_allclose(primal(Z), values, rtol=0, atol=1e-11)
 
 
+@pytest.mark.slow
 def test_trained_networks_go_to_their_linearisation_as_they_widen():
     widths, steps, keys, optimizer = (64, 256, 1024), 150, jax.random.split(jax.random.key(0), 10), optax.sgd(1.0)
     gaps, moved = [], []

@@ -95,7 +95,7 @@ def _compute(
     try:
         while running:
             done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
+            for future in sorted(done, key=_failed):  # what is finished is stored before an error ends the run
                 cell = running.pop(future)
                 error = future.exception()
                 if error is None:
@@ -116,6 +116,10 @@ def _compute(
     finally:
         for future in running:
             future.cancel()
+
+
+def _failed(future: "Future[_Outcome]") -> bool:
+    return future.exception() is not None or future.result().error is not None
 
 
 def _submit(pool: Executor, cell: Cell) -> "Future[_Outcome]":

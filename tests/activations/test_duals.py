@@ -48,7 +48,7 @@ MOMENTS = (  # inside, u = √(q11/q22)·v, u = −√(q11/q22)·v, and a unit u
 INSIDE, EQUAL, OPPOSITE, CONSTANT = (slice(i * Q11.size, (i + 1) * Q11.size) for i in range(4))
 
 
-@pytest.fixture(scope="module", params=["float32", "float64"])
+@pytest.fixture(scope="module", params=["float64", pytest.param("float32", marks=pytest.mark.slow)])
 def duals(request, functions):
     """The readings of all activations at MOMENTS, as NumPy arrays."""
     # In a program of its own: fused into each use, what rounding leaves of `above` at u = −v might differ among them.

@@ -163,6 +163,7 @@ NEAR = np.array(
 )
 
 
+@pytest.mark.slow
 def test_angles_of_near_and_antipodal_pairs(dtype):
     left, ratio, theta = np.concatenate([NEAR, NEAR * [1, 1, -1] + [0, 0, np.pi]]).T
     pair = covariance(left, left * ratio, theta, dtype)

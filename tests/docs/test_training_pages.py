@@ -30,6 +30,7 @@ def test_scikit_learn(run):
     assert run("docs/sklearn.md")["search"].best_score_ > 0.3
 
 
+@pytest.mark.slow
 def test_regression(run):
     space = run("docs/regression.md")
     X, fit = space["X"], space["fit"]

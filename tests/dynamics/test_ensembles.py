@@ -57,6 +57,7 @@ def test_draws_of_networks_that_are_trained(p, ensemble, monte_carlo):
     monte_carlo(deviations[:, :, None] * deviations[:, None], ensemble.covariance(40.0, p.Z), resolution=0.02)
 
 
+@pytest.mark.slow
 def test_training_the_last_layer_alone_ends_in_the_posterior(p):
     net = rf.mlp(depth=1, width=1, b_std=0.3)
     ens = rf.ensemble(rf.nngp(net), rf.nngp(net), p.X, p.Y)

@@ -19,6 +19,7 @@ def exact(p, times):
     return np.stack([p.Y + decay @ (begin - p.Y) for decay in decays])
 
 
+@pytest.mark.slow
 def test_full_rank_is_exact(p, no_gram):
     flow = rf.gradient_flow(p.kernel, p.X, p.Y, start=p.start, solver="lanczos")
     assert flow.eigenvalues.shape == (2, 10)  # the rank is at most n
@@ -49,6 +50,7 @@ def test_an_answer_beyond_the_tolerance_is_refused(p):
         flow(300.0)
 
 
+@pytest.mark.slow
 def test_it_compiles_maps_and_keeps_float32(p):
     low = [a.astype(np.float32) for a in (p.X, p.Y, p.Z)]
 
@@ -109,6 +111,7 @@ def test_at_the_critical_rate_a_root_is_on_the_circle(p, momentum, nesterov, no_
     assert radius(0.99 * rate) < 1 < radius(1.01 * rate)
 
 
+@pytest.mark.slow
 def test_the_critical_rate_of_other_models(p):
     X = np.random.default_rng(1).normal(size=(130, 3))
     flat = rf.matern(0.5, 0.01)  # eigenvalues that are all nearly one

@@ -72,6 +72,7 @@ def finished(store):
         connection.close()
 
 
+@pytest.mark.slow
 def test_killed_and_started_again_it_keeps_every_finished_cell(smoke):
     out, kept, _ = smoke
     assert kept
@@ -80,6 +81,7 @@ def test_killed_and_started_again_it_keeps_every_finished_cell(smoke):
     assert len(after) == len(list(separation.cells(separation.PRESETS["smoke"])))
 
 
+@pytest.mark.slow
 def test_json_lines(smoke):
     _, _, again = smoke
     rows = [json.loads(line) for line in again.stdout.splitlines()]
@@ -96,6 +98,7 @@ def test_json_lines(smoke):
     assert neuron["relative_risk"] < neuron["bound"]
 
 
+@pytest.mark.slow
 def test_figures_and_store(smoke):
     out, _, _ = smoke
     for name in ("separation", "widths"):

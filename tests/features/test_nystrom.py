@@ -62,6 +62,7 @@ def test_leverage_prefers_what_is_far_from_the_rest():
     assert np.mean([np.any(np.asarray(Z) == 5.0) for Z in picks]) > 0.5  # 4/41 of the uniform draws
 
 
+@pytest.mark.slow
 def test_nystrom_features_transform():
     phi = nystrom(KERNEL, X, features=6, key=KEY)
     np.testing.assert_allclose(jax.jit(lambda phi, x: phi(x))(phi, X[:3]), phi(X[:3]), atol=1e-12)

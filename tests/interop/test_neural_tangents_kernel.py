@@ -28,6 +28,7 @@ def digits():
     return X[:80], y[:80], X[80:], y[80:]
 
 
+@pytest.mark.slow
 def test_a_convolutional_kernel_reads_digits(digits):
     X, y, X_test, y_test = digits
     k = as_kernel(CNN[2], "ntk", shape=SHAPE)

@@ -132,6 +132,7 @@ def test_empirical_kernels_contract_jacobians(images, tangents, implementation, 
     capsys.readouterr()  # AUTO says what it counted
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:No Jacobian rule:UserWarning")
 def test_structured_derivatives_through_splits_calls_and_remat_run_eagerly():
     def apply(params, x):
@@ -174,6 +175,7 @@ def regression():
     return kernel_fn, net, X, jax.random.normal(keys[2], (8, 1)), T
 
 
+@pytest.mark.slow
 def test_prediction_is_gradient_flow(regression):
     kernel_fn, net, X, y, T = regression
     predict = nt.predict.gradient_descent_mse_ensemble(kernel_fn, X, y)

@@ -85,6 +85,7 @@ def test_rbf_at_a_point_that_is_the_mean_of_the_others():
     np.testing.assert_allclose(by_x[0], np.sum((others - x) / 1.3**2 * value, axis=0), rtol=0, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_gram_matrices_of_degenerate_points_have_finite_gradients():
     points = np.concatenate([X, X[:1] * (1 + 1e-6)]).astype(
         np.float32

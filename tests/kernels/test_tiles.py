@@ -53,6 +53,7 @@ def test_tiles_change_nothing():
     np.testing.assert_allclose(np.diag(tiled), KERNEL.diag(X), rtol=1e-14)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("x", "y", "v"), [("float32", "float64", "float32"), ("float64", "float32", "float32")])
 def test_products_of_mixed_precision_take_the_widest(x, y, v):
     points = jnp.asarray(X, x), jnp.asarray(Y, y), jnp.asarray(V, v)

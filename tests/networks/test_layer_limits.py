@@ -61,6 +61,7 @@ def infinite(limits):
     return limits(FINITE, X)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FINITE)
 def test_wide_finite_networks_have_these_moments(name, finite, infinite, monte_carlo):
     for draws, limit, resolution in zip(finite[name], infinite[name], (0.03, 0.015), strict=True):
@@ -212,6 +213,7 @@ def test_sums_and_norms_keep_small_angles_in_float32(pairs_of):
     np.testing.assert_allclose(low[0, 1:6], exact, rtol=2e-4)
 
 
+@pytest.mark.slow
 def test_derivatives_are_finite_at_degenerate_pairs_and_right_elsewhere():
     net = Serial(dense(1.3), LayerNorm(), Residual(ACT, Dropout(0.3), dense(0.7, 0.1)), dense(1.1))
     points = np.concatenate([X, -X[:1], np.zeros((1, 2)), X[1:2] + 1e-9])

@@ -42,6 +42,7 @@ def test_repetitions_are_found(sequence, runs):
     assert list(_runs(sequence)) == runs
 
 
+@pytest.mark.slow
 def test_repeat_is_serial_of_the_same_layers():
     net = Serial(Dense(6), Repeat(BLOCK, 5), Dense(2))
     flat = Serial(Dense(6), *[BLOCK] * 5, Dense(2))

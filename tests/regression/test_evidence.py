@@ -101,6 +101,7 @@ def test_the_estimate_in_float32_and_beside_the_exact_value():
     assert abs(float(found.value) - density(Y, 0.3)) < 4.5 * float(found.stderr)
 
 
+@pytest.mark.slow
 def test_a_krylov_space_that_is_used_up_is_no_fault():
     # k(X) = ones: two eigenvalues, so that after two steps nothing is left.
     one = rf.log_marginal_likelihood(rf.kernels.Constant(1.0), X, Y, noise=0.5, method="lanczos", key=KEY, probes=400)

@@ -85,6 +85,7 @@ def test_centres_solve_the_restricted_problem(choice):
     np.testing.assert_allclose(fit(Z), gram(Z, centres) @ beta, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_all_points_as_centres_are_the_whole_problem(tmp_path):
     path = tmp_path / "X.npy"
     np.save(path, X)
@@ -94,6 +95,7 @@ def test_all_points_as_centres_are_the_whole_problem(tmp_path):
     np.testing.assert_allclose(fit(Z), EXPECTED[:, 0], rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stored", [np.asarray, jnp.asarray])
 def test_stochastic_descent_arrives(stored):
     solver = rf.solvers.EigenPro(batch=64, subsample=200, directions=60, tolerance=1e-4, epochs=300)

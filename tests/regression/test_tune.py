@@ -56,6 +56,7 @@ def test_it_finds_the_most_likely_hyperparameters():
     np.testing.assert_allclose(again, found.history[-1], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_it_finds_the_least_leave_one_out_error():
     found = rf.tune(rf.rbf([1.0, 1.0]), X, Y, noise=0.5, optimizer=ADAM, steps=250, objective="loo")
     best = minimize(left_out, np.log([1.0, 1.0, 0.5]), method="BFGS")

@@ -36,6 +36,7 @@ def readouts():
     return errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("d", "law", "weights", "bias", "allowed"),
     [
