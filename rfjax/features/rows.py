@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-_BLOCK = 2**22  # bytes of features a block
+_BLOCK = 2**23  # bytes of features a block
 _FEWEST = 64  # rows a block, for products to run at full speed
 
 Parts = Callable[[Any, Float[Array, "n d"]], tuple[Float[Array, "n c"], ...]]
