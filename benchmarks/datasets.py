@@ -28,11 +28,16 @@ def load(folder: Path, name: str, rows: int | None = None) -> Split:
 
 
 def made_up(rows: int, test: int) -> Split:
-    """A smooth part, a kink and noise, over eight Gaussian columns."""
+    """`target` with noise, over eight Gaussian columns."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(rows + test, 8))
-    y = np.sin(2 * X[:, 0]) + np.maximum(X[:, 1] - X[:, 2], 0) * X[:, 3] + 0.1 * rng.normal(size=len(X))
+    y = target(X) + 0.1 * rng.normal(size=len(X))
     return _standardised(X[:rows], y[:rows], X[rows:], y[rows:])
+
+
+def target(X: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
+    """A smooth part, and a kink times a line."""
+    return np.sin(2 * X[:, 0]) + np.maximum(X[:, 1] - X[:, 2], 0) * X[:, 3]
 
 
 def _standardised(X: np.ndarray, y: np.ndarray, X_test: np.ndarray, y_test: np.ndarray) -> Split:

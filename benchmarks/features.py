@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 import rfjax as rf
-from benchmarks.datasets import load
+from benchmarks.datasets import load, target
 from benchmarks.report import Row, beside
 from benchmarks.timing import interleaved, peak_rss_bytes
 from rfjax.kernels import Kernel
@@ -207,11 +207,11 @@ def _streamed(shape: tuple[int, int, int]) -> list[Row]:
     n, d, p = shape
     rng = np.random.default_rng(0)
     X, test = (rng.normal(size=(rows, d)).astype(np.float32) for rows in (n, min(n, 20_000)))
-    y = _target(X) + 0.1 * rng.normal(size=n).astype(np.float32)
+    y = target(X) + 0.1 * rng.normal(size=n).astype(np.float32)
     before = peak_rss_bytes()
     phi = rf.features.fourier(rf.rbf(d**0.5), d, p, key=jax.random.key(0), draw="orthogonal")
     fit = rf.ridge_regression(phi, X, y, ridge=1.0)
-    wrong = float(np.mean((np.asarray(fit(jnp.asarray(test))) - _target(test)) ** 2) / np.var(_target(test)))
+    wrong = float(np.mean((np.asarray(fit(jnp.asarray(test))) - target(test)) ** 2) / np.var(target(test)))
     return [
         Row(
             "ridge",
@@ -230,10 +230,6 @@ def _streamed(shape: tuple[int, int, int]) -> list[Row]:
 
 def _gaussian(n: int, d: int) -> Float[Array, "n d"]:
     return jnp.asarray(np.random.default_rng(0).normal(size=(n, d)), jnp.float32)
-
-
-def _target(X: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
-    return np.sin(2 * X[:, 0]) + np.maximum(X[:, 1] - X[:, 2], 0) * X[:, 3]
 
 
 GROUPS: dict[str, Callable[[Sizes], Iterator[Case]]] = {

@@ -26,6 +26,7 @@ from jaxtyping import Array, Float
 
 import rfjax as rf
 from benchmarks import real_data
+from benchmarks.datasets import target
 from benchmarks.report import Row, beside
 from benchmarks.timing import interleaved, peak_rss_bytes
 
@@ -194,12 +195,12 @@ def _centres(sizes: Sizes) -> Iterator[Case]:
 def _streamed(n: int, centres: int) -> list[Row]:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(n, 20)).astype(np.float32)
-    y = _target(X) + 0.1 * rng.normal(size=n).astype(np.float32)
+    y = target(X) + 0.1 * rng.normal(size=n).astype(np.float32)
     test = rng.normal(size=(min(n, 5000), 20)).astype(np.float32)
     kernel = rf.kernels.Normalised(rf.ntk(rf.mlp(depth=1, width=1, b_std=0.5)))
     solver = rf.solvers.Nystrom(centres=centres, key=jax.random.key(0), tolerance=1e-3)
     fit = rf.ridge_regression(kernel, X, y, ridge=1.0, solver=solver)
-    wrong = float(np.mean((np.asarray(fit(jnp.asarray(test))) - _target(test)) ** 2) / np.var(_target(test)))
+    wrong = float(np.mean((np.asarray(fit(jnp.asarray(test))) - target(test)) ** 2) / np.var(target(test)))
     return [
         Row(
             "centres",
@@ -239,11 +240,7 @@ def _real(sizes: Sizes) -> Iterator[Case]:
 def _data(n: int, d: int, dtype: str, *, seed: int = 0) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n, d))
-    return jnp.asarray(X, dtype), jnp.asarray(_target(X) + 0.1 * rng.normal(size=n), dtype)
-
-
-def _target(X: np.ndarray) -> np.ndarray:
-    return np.sin(2 * X[:, 0]) + np.maximum(X[:, 1] - X[:, 2], 0) * X[:, 3]
+    return jnp.asarray(X, dtype), jnp.asarray(target(X) + 0.1 * rng.normal(size=n), dtype)
 
 
 GROUPS: dict[str, Callable[[Sizes], Iterator[Case]]] = {

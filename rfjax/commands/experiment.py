@@ -48,7 +48,7 @@ def command(name: str) -> type[Command]:
     def run(self: Command) -> None:
         _run(self, experiment)
 
-    body = {"run": run, "__doc__": f"{experiment.claim}\n\n{_HELP.format(name=name)}"}
+    body = {"run": run, "__doc__": f"{EXPERIMENTS[name]}.\n\n{_HELP.format(name=name)}"}
     return dataclasses.make_dataclass("Settings", settings, bases=(Command,), namespace=body)
 
 

@@ -134,6 +134,8 @@ def _read(name: str, path: Path, dtype: str | None) -> Any:
 def _load(name: str, path: Path) -> Any:
     import numpy as np
 
+    from rfjax.datasets.encoding import is_number
+
     if path.suffix == ".npy":
         return np.load(path, mmap_mode="r")
     if path.suffix == ".npz":
@@ -146,13 +148,5 @@ def _load(name: str, path: Path) -> Any:
     if path.suffix == ".csv":
         with path.open() as file:
             first = file.readline().strip().split(",")
-        return np.loadtxt(path, delimiter=",", ndmin=2, skiprows=0 if all(map(_is_number, first)) else 1)
+        return np.loadtxt(path, delimiter=",", ndmin=2, skiprows=0 if all(map(is_number, first)) else 1)
     raise ValueError("points are read from .npy, .npz and .csv files")
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -95,16 +95,17 @@ def _missing(values: np.ndarray) -> Bool[np.ndarray, " n"]:
 
 
 def _numeric(values: np.ndarray) -> Bool[np.ndarray, " n"]:
-    return _each(_is_number, values)
+    return _each(is_number, values)
 
 
 def _each(test: Callable[[Any], bool], values: np.ndarray) -> Bool[np.ndarray, " n"]:
     if values.dtype != object:
-        return np.zeros(len(values), bool) if test is not _is_number else np.ones(len(values), bool)
+        return np.zeros(len(values), bool) if test is not is_number else np.ones(len(values), bool)
     return np.fromiter((bool(test(value)) for value in values), bool, len(values))
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether float() takes it."""
     try:
         float(value)
     except (TypeError, ValueError):

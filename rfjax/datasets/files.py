@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from rfjax.datasets.encoding import is_number
+
 Columns = dict[str, np.ndarray]
 
 
@@ -22,7 +24,7 @@ def read_csv(path: Path) -> Columns:
         with path.open(encoding="utf-8-sig") as file:
             first = file.readline()
         separator = max(",;\t", key=first.count)
-        bare = all(map(_is_number, first.strip().split(separator)))
+        bare = all(map(is_number, first.strip().split(separator)))
         frame = pandas.read_csv(
             path, sep=separator, header=None if bare else 0, encoding="utf-8-sig", skipinitialspace=True
         )
@@ -124,11 +126,3 @@ def _values(path: Path, name: str, values: np.ndarray) -> np.ndarray:
 
 def _shapes(arrays: dict[str, np.ndarray]) -> str:
     return ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items()) or "nothing"
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

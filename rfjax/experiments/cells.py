@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,11 @@ class Cell:
     name: str
     settings: Mapping[str, Any]
     compute: Callable[[], list[Row]]
+
+    @classmethod
+    def of(cls, experiment: str, name: str, settings: Row, compute: Callable[[Row], list[Row]]) -> "Cell":
+        """The cell of an experiment that computes `compute(settings)`."""
+        return cls(name, {"experiment": experiment, **settings}, partial(compute, settings))
 
     @property
     def key(self) -> str:

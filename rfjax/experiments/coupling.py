@@ -8,7 +8,6 @@ Hongler 2018; Chizat, Oyallon & Bach 2019; Yang & Hu 2021.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import jax
 import numpy as np
@@ -16,38 +15,25 @@ import optax
 from matplotlib.figure import Figure
 
 import rfjax as rf
-from rfjax import checks
 from rfjax.experiments.cells import Cell, Row
-from rfjax.experiments.experiment import Experiment, Table, option
+from rfjax.experiments.experiment import Experiment, Settings, Table, count, number
 from rfjax.plots import coupling as plots
 from rfjax.plots.coupling import MEASURES, SCALINGS, slope
 
 
 @dataclass(frozen=True)
-class Spec:
-    """What is measured; two equal specs are the same experiment."""
+class Spec(Settings):
+    """What is measured."""
 
-    d: int = option(10, "Input dimension.")
-    bias: float = option(-0.5, "Bias of the target, ‖w‖ being 1.")
-    n: int = option(200, "Training samples.")
-    widths: tuple[int, ...] = option((16, 64, 256, 1024, 4096), "Widths of the networks.")
-    steps: int = option(1000, "Steps of gradient descent, all samples each.")
-    learning_rate: float = option(0.3, "Step size, the same at all widths.")
-    points: int = option(64, "Fresh points on which kernels and functions are compared.")
-    seeds: int = option(4, "Repetitions, each with its own start.")
-    seed: int = option(0, "The first seed.")
-
-    def __post_init__(self) -> None:
-        if not self.widths:
-            raise ValueError("widths must not be empty")
-        for width in self.widths:
-            checks.count("widths", width)
-        for name in ("d", "n", "steps", "seeds"):
-            checks.count(name, getattr(self, name))
-        checks.count("points", self.points, least=2)
-        checks.count("seed", self.seed, least=0)
-        checks.number("bias", self.bias)
-        checks.number("learning_rate", self.learning_rate, above=0.0)
+    d: int = count(10, "Input dimension.")
+    bias: float = number(-0.5, "Bias of the target, ‖w‖ being 1.")
+    n: int = count(200, "Training samples.")
+    widths: tuple[int, ...] = count((16, 64, 256, 1024, 4096), "Widths of the networks.")
+    steps: int = count(1000, "Steps of gradient descent, all samples each.")
+    learning_rate: float = number(0.3, "Step size, the same at all widths.", above=0.0)
+    points: int = count(64, "Fresh points on which kernels and functions are compared.", least=2)
+    seeds: int = count(4, "Repetitions, each with its own start.")
+    seed: int = count(0, "The first seed.", least=0)
 
 
 PRESETS = {
@@ -61,15 +47,9 @@ def cells(spec: Spec) -> Iterator[Cell]:
     """A cell a width and scaling; all seeds are one program."""
     for width in spec.widths:
         for scaling in SCALINGS:
-            settings = {
-                "d": spec.d, "bias": spec.bias, "n": spec.n, "width": width, "scaling": scaling, "steps": spec.steps,
-                "learning_rate": spec.learning_rate, "points": spec.points, "seeds": spec.seeds, "seed": spec.seed,
-            }  # fmt: skip
-            yield Cell(
-                f"width {width}, {SCALINGS[scaling]}",
-                {"experiment": "coupling", **settings},
-                partial(_measure, settings),
-            )
+            fixed = spec.only("d", "bias", "n", "steps", "learning_rate", "points", "seeds", "seed")
+            settings = fixed | {"width": width, "scaling": scaling}
+            yield Cell.of("coupling", f"width {width}, {SCALINGS[scaling]}", settings, _measure)
 
 
 def _measure(settings: Row) -> list[Row]:
@@ -128,7 +108,6 @@ READING = (
 
 EXPERIMENT = Experiment(
     "coupling",
-    "Over-parameterised training stays near its random features in the NTK scaling, and does not in the maximal-update one",
     Spec,
     PRESETS,
     cells,

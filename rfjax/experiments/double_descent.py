@@ -8,48 +8,31 @@ Mandal 2019; Simon, Karkada, Ghosh & Belkin 2024.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import jax
 import numpy as np
 from matplotlib.figure import Figure
 
 import rfjax as rf
-from rfjax import checks
 from rfjax.experiments.cells import Cell, Row
-from rfjax.experiments.experiment import Experiment, Table, option
+from rfjax.experiments.experiment import Experiment, Settings, Table, count, number
 from rfjax.plots import double_descent as plots
 from rfjax.plots.double_descent import averaged
 
 
 @dataclass(frozen=True)
-class Spec:
-    """What is measured; two equal specs are the same experiment."""
+class Spec(Settings):
+    """What is measured."""
 
-    d: int = option(20, "Input dimension.")
-    bias: float = option(-0.5, "Bias of the target, ‖w‖ being 1.")
-    n: int = option(200, "Samples.")
-    features: tuple[int, ...] = option((20, 50, 100, 150, 180, 200, 220, 260, 350, 600, 1200, 2400), "Random features.")
-    ridges: tuple[float, ...] = option((1e-6, 1e-3, 0.03), "Ridges, absolute.")
-    noise: float = option(0.02, "Variance of the noise of the labels.")
-    draws: int = option(20, "Repetitions, each with its own samples, features and noise.")
-    samples: int = option(8192, "Fresh points for risks.")
-    seed: int = option(0, "The first seed.")
-
-    def __post_init__(self) -> None:
-        for name in ("features", "ridges"):
-            if not getattr(self, name):
-                raise ValueError(f"{name} must not be empty")
-        for value in self.features:
-            checks.count("features", value)
-        for ridge in self.ridges:
-            checks.number("ridges", ridge, above=0.0)
-        for name in ("d", "n", "draws"):
-            checks.count(name, getattr(self, name))
-        checks.count("samples", self.samples, least=2)
-        checks.count("seed", self.seed, least=0)
-        checks.number("bias", self.bias)
-        checks.number("noise", self.noise, least=0.0)
+    d: int = count(20, "Input dimension.")
+    bias: float = number(-0.5, "Bias of the target, ‖w‖ being 1.")
+    n: int = count(200, "Samples.")
+    features: tuple[int, ...] = count((20, 50, 100, 150, 180, 200, 220, 260, 350, 600, 1200, 2400), "Random features.")
+    ridges: tuple[float, ...] = number((1e-6, 1e-3, 0.03), "Ridges, absolute.", above=0.0)
+    noise: float = number(0.02, "Variance of the noise of the labels.", least=0.0)
+    draws: int = count(20, "Repetitions, each with its own samples, features and noise.")
+    samples: int = count(8192, "Fresh points for risks.", least=2)
+    seed: int = count(0, "The first seed.", least=0)
 
 
 PRESETS = {
@@ -63,15 +46,9 @@ def cells(spec: Spec) -> Iterator[Cell]:
     """A cell a number of features and ridge."""
     for features in spec.features:
         for ridge in spec.ridges:
-            settings = {
-                "d": spec.d, "bias": spec.bias, "n": spec.n, "features": features, "ridge": ridge, "noise": spec.noise,
-                "draws": spec.draws, "samples": spec.samples, "seed": spec.seed,
-            }  # fmt: skip
-            yield Cell(
-                f"{features} features, ridge {ridge:g}",
-                {"experiment": "double-descent", **settings},
-                partial(_measure, settings),
-            )
+            fixed = spec.only("d", "bias", "n", "noise", "draws", "samples", "seed")
+            settings = fixed | {"features": features, "ridge": ridge}
+            yield Cell.of("double-descent", f"{features} features, ridge {ridge:g}", settings, _measure)
 
 
 def _measure(settings: Row) -> list[Row]:
@@ -136,7 +113,6 @@ READING = (
 
 EXPERIMENT = Experiment(
     "double-descent",
-    "Random-feature regression has its peak at features = samples, and theory has the whole curve",
     Spec,
     PRESETS,
     cells,

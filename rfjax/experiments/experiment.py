@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,42 @@ from rfjax.plots.rendering import rendered
 from rfjax.storage import write_whole
 
 
-def option(default: Any, text: str) -> Any:
-    """A field of a spec: its default, and the line that the command's help shows."""
-    return dataclasses.field(default=default, metadata={"help": text})
+def count(default: Any, text: str, *, least: int = 1) -> Any:
+    """A field of a spec, an integer of at least `least` or a tuple of such, with the line that the command's help shows."""
+    return _option(default, text, partial(checks.count, least=least))
+
+
+def number(default: Any, text: str, **bounds: Any) -> Any:
+    """A field of a spec, a number within the bounds of `checks.number` or a tuple of such, and its line of help."""
+    return _option(default, text, partial(checks.number, **bounds))
+
+
+def names(default: tuple[str, ...], text: str, known: Iterable[str]) -> Any:
+    """A field of a spec, some or none of the known names, and its line of help."""
+    return _option(default, text, partial(checks.choice, known=tuple(known)), empty=True)
+
+
+def _option(default: Any, text: str, check: Callable[[str, Any], Any], *, empty: bool = False) -> Any:
+    return dataclasses.field(default=default, metadata={"help": text, "check": check, "empty": empty})
+
+
+class Settings:
+    """The base of every spec, a frozen dataclass of `count`, `number` and `names`; two equal ones are the same experiment.
+
+    **Raises** ValueError or TypeError, naming the field, for values out of their bounds and for empty tuples.
+    """
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value, check = getattr(self, field.name), field.metadata["check"]
+            if isinstance(value, tuple) and not (value or field.metadata["empty"]):
+                raise ValueError(f"{field.name} must not be empty")
+            for one in value if isinstance(value, tuple) else (value,):
+                check(field.name, one)
+
+    def only(self, *chosen: str) -> Row:
+        """The values of the fields of these names: what one cell depends on."""
+        return {name: getattr(self, name) for name in chosen}
 
 
 @dataclass(frozen=True)
@@ -34,13 +68,12 @@ class Table:
 class Experiment:
     """One claim, how it is measured, and how it is shown.
 
-    `spec` is a frozen dataclass of `option`s whose instances are equal where the experiment is; `presets` has its
-    "smoke", "default" and "full" ones.  `cells(spec)` computes rows, `figures(rows, spec)` draws and `tables(rows)`
-    tells them.  `reading` says how to read the tables and what they do not say; `columns` are the fields of every row.
+    `spec` is a subclass of `Settings`; `presets` has its "smoke", "default" and "full" instances.  `cells(spec)` computes
+    rows, `figures(rows, spec)` draws and `tables(rows)` tells them.  `reading` says how to read the tables and what they do
+    not say; `columns` are the fields of every row.
     """
 
     name: str
-    claim: str
     spec: type
     presets: Mapping[str, Any]
     cells: Callable[[Any], Iterable[Cell]]

@@ -7,7 +7,7 @@ descent follows; the parity has no steps, and is hard for both.  Abbe, Boix-Adse
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import jax
@@ -16,9 +16,8 @@ from jaxtyping import Array
 from matplotlib.figure import Figure
 
 import rfjax as rf
-from rfjax import checks
 from rfjax.experiments.cells import Cell, Row
-from rfjax.experiments.experiment import Experiment, Table, option
+from rfjax.experiments.experiment import Experiment, Settings, Table, count, number
 from rfjax.plots import feature_learning as plots
 from rfjax.plots.feature_learning import TASKS, VIEWS, averaged
 
@@ -26,33 +25,20 @@ B_STD = 1.0
 
 
 @dataclass(frozen=True)
-class Spec:
-    """What is measured; two equal specs are the same experiment."""
+class Spec(Settings):
+    """What is measured."""
 
-    d: int = option(20, "Input dimension.")
-    samples: tuple[int, ...] = option((200, 600, 2000, 6000), "Numbers of training samples.")
-    features: int = option(2000, "Random features.")
-    width: int = option(256, "Width of the network.")
-    steps: int = option(8000, "Steps of its training.")
-    batch: int = option(128, "Samples a step.")
-    learning_rate: float = option(0.02, "Of Adam, at the start of a cosine schedule.")
-    ridge: float = option(0.03, "Ridge of the regressions, absolute.")
-    points: int = option(8192, "Fresh points for risks.")
-    seeds: int = option(2, "Repetitions, each with its own samples and draws.")
-    seed: int = option(0, "The first seed.")
-
-    def __post_init__(self) -> None:
-        if not self.samples:
-            raise ValueError("samples must not be empty")
-        for n in self.samples:
-            checks.count("samples", n, least=10)
-        checks.count("d", self.d, least=3)
-        for name in ("features", "width", "steps", "batch", "seeds"):
-            checks.count(name, getattr(self, name))
-        checks.count("points", self.points, least=2)
-        checks.count("seed", self.seed, least=0)
-        for name in ("learning_rate", "ridge"):
-            checks.number(name, getattr(self, name), above=0.0)
+    d: int = count(20, "Input dimension.", least=3)
+    samples: tuple[int, ...] = count((200, 600, 2000, 6000), "Numbers of training samples.", least=10)
+    features: int = count(2000, "Random features.")
+    width: int = count(256, "Width of the network.")
+    steps: int = count(8000, "Steps of its training.")
+    batch: int = count(128, "Samples a step.")
+    learning_rate: float = number(0.02, "Of Adam, at the start of a cosine schedule.", above=0.0)
+    ridge: float = number(0.03, "Ridge of the regressions, absolute.", above=0.0)
+    points: int = count(8192, "Fresh points for risks.", least=2)
+    seeds: int = count(2, "Repetitions, each with its own samples and draws.")
+    seed: int = count(0, "The first seed.", least=0)
 
 
 PRESETS = {
@@ -70,17 +56,10 @@ def cells(spec: Spec) -> Iterator[Cell]:
         for task in TASKS:
             for view in VIEWS:
                 for repeat in range(spec.seeds):
-                    settings = {
-                        "task": task,
-                        "view": view,
-                        "d": spec.d,
-                        "n": n,
-                        "seed": spec.seed + repeat,
-                        "points": spec.points,
-                    }
-                    settings |= {name: getattr(spec, name) for name in _USES[view]}
+                    settings = spec.only("d", "points", *_USES[view])
+                    settings |= {"task": task, "view": view, "n": n, "seed": spec.seed + repeat}
                     name = f"{TASKS[task].split(',')[0]}, {VIEWS[view]}, {n} samples"
-                    yield Cell(name, {"experiment": "feature-learning", **settings}, partial(_measure, settings))
+                    yield Cell.of("feature-learning", name, settings, _measure)
 
 
 def _measure(settings: Row) -> list[Row]:
@@ -163,7 +142,6 @@ READING = (
 
 EXPERIMENT = Experiment(
     "feature-learning",
-    "On functions of a few directions kernels need d^degree samples, and trained networks fewer",
     Spec,
     PRESETS,
     cells,

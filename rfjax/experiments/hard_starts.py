@@ -7,46 +7,28 @@ Yehudai & Shamir's positive result asks for a bias that is not too negative, and
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from matplotlib.figure import Figure
 
 import rfjax as rf
-from rfjax import checks
 from rfjax.experiments.cells import Cell, Row
-from rfjax.experiments.experiment import Experiment, Table, option
+from rfjax.experiments.experiment import Experiment, Settings, Table, count, number
 from rfjax.plots import hard_starts as plots
 
 
 @dataclass(frozen=True)
-class Spec:
-    """What is measured; two equal specs are the same experiment."""
+class Spec(Settings):
+    """What is measured."""
 
-    dims: tuple[int, ...] = option((10, 100), "Input dimensions d.")
-    biases: tuple[float, ...] = option((0.5, 0.0, -0.5, -1.0, -1.5, -2.0), "Biases b of the target, ‖w‖ being 1.")
-    norms: tuple[float, ...] = option((0.1, 1.0, 3.0), "Lengths of the start.")
-    starts: int = option(100, "Random starts of each length.")
-    steps: int = option(10_000, "The most steps.")
-    learning_rate: float = option(0.5, "Step size.")
-    target: float = option(1e-3, "Relative error that counts as learned.")
-    seed: int = option(0, "Of the starts.")
-
-    def __post_init__(self) -> None:
-        for name in ("dims", "biases", "norms"):
-            if not getattr(self, name):
-                raise ValueError(f"{name} must not be empty")
-        for d in self.dims:
-            checks.count("dims", d)
-        for bias in self.biases:
-            checks.number("biases", bias)
-        for norm in self.norms:
-            checks.number("norms", norm, above=0.0)
-        for name in ("starts", "steps"):
-            checks.count(name, getattr(self, name))
-        for name in ("learning_rate", "target"):
-            checks.number(name, getattr(self, name), above=0.0)
-        checks.count("seed", self.seed, least=0)
+    dims: tuple[int, ...] = count((10, 100), "Input dimensions d.")
+    biases: tuple[float, ...] = number((0.5, 0.0, -0.5, -1.0, -1.5, -2.0), "Biases b of the target, ‖w‖ being 1.")
+    norms: tuple[float, ...] = number((0.1, 1.0, 3.0), "Lengths of the start.", above=0.0)
+    starts: int = count(100, "Random starts of each length.")
+    steps: int = count(10_000, "The most steps.")
+    learning_rate: float = number(0.5, "Step size.", above=0.0)
+    target: float = number(1e-3, "Relative error that counts as learned.", above=0.0)
+    seed: int = count(0, "Of the starts.", least=0)
 
 
 PRESETS = {
@@ -61,15 +43,9 @@ def cells(spec: Spec) -> Iterator[Cell]:
     for bias in spec.biases:
         for d in spec.dims:
             for norm in spec.norms:
-                settings = {
-                    "d": d, "bias": bias, "norm": norm, "starts": spec.starts, "steps": spec.steps,
-                    "learning_rate": spec.learning_rate, "target": spec.target, "seed": spec.seed,
-                }  # fmt: skip
-                yield Cell(
-                    f"d={d} b={bias:g} start {norm:g}",
-                    {"experiment": "hard-starts", **settings},
-                    partial(_measure, settings),
-                )
+                settings = spec.only("starts", "steps", "learning_rate", "target", "seed")
+                settings |= {"d": d, "bias": bias, "norm": norm}
+                yield Cell.of("hard-starts", f"d={d} b={bias:g} start {norm:g}", settings, _measure)
 
 
 def _measure(settings: Row) -> list[Row]:
@@ -119,7 +95,6 @@ READING = (
 
 EXPERIMENT = Experiment(
     "hard-starts",
-    "Gradient descent learns one ReLU neuron from most starts: where it fails, and how often",
     Spec,
     PRESETS,
     cells,

@@ -8,7 +8,7 @@ DeWeese 2023; Wei, Hu & Steinhardt 2022.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import jax.numpy as jnp
@@ -16,10 +16,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import rfjax as rf
-from rfjax import checks
 from rfjax.datasets import BUILT_IN
 from rfjax.experiments.cells import Cell, Row
-from rfjax.experiments.experiment import Experiment, Table, option
+from rfjax.experiments.experiment import Experiment, Settings, Table, count, names, number
 from rfjax.plots import learning_curves as plots
 from rfjax.plots.learning_curves import groups
 
@@ -27,35 +26,18 @@ DEGREE = 60  # of the spectrum; what lies beyond acts as a ridge
 
 
 @dataclass(frozen=True)
-class Spec:
-    """What is measured; two equal specs are the same experiment."""
+class Spec(Settings):
+    """What is measured."""
 
-    dims: tuple[int, ...] = option((10, 30), "Input dimensions of the synthetic data.")
-    data: tuple[str, ...] = option(("diabetes", "digits"), "Real data sets.")
-    samples: tuple[int, ...] = option((10, 30, 100, 300, 1000, 3000), "Numbers of samples.")
-    ridge: float = option(0.03, "Ridge on the synthetic data, absolute.")
-    real_ridge: float = option(1.0, "Ridge on the real data, absolute.")
-    noise: float = option(0.05, "Variance of the noise of the synthetic labels.")
-    draws: int = option(12, "Repetitions at each size, fewer at large ones: some 30,000 samples in all.")
-    points: int = option(4000, "Fresh points for risks.")
-    seed: int = option(0, "The first seed.")
-
-    def __post_init__(self) -> None:
-        for name in ("dims", "samples"):
-            if not getattr(self, name):
-                raise ValueError(f"{name} must not be empty")
-        for d in self.dims:
-            checks.count("dims", d, least=3)
-        for name in self.data:
-            checks.choice("data", name, BUILT_IN)
-        for n in self.samples:
-            checks.count("samples", n)
-        checks.count("draws", self.draws)
-        checks.count("points", self.points, least=2)
-        checks.count("seed", self.seed, least=0)
-        for name in ("ridge", "real_ridge"):
-            checks.number(name, getattr(self, name), above=0.0)
-        checks.number("noise", self.noise, least=0.0)
+    dims: tuple[int, ...] = count((10, 30), "Input dimensions of the synthetic data.", least=3)
+    data: tuple[str, ...] = names(("diabetes", "digits"), "Real data sets.", BUILT_IN)
+    samples: tuple[int, ...] = count((10, 30, 100, 300, 1000, 3000), "Numbers of samples.")
+    ridge: float = number(0.03, "Ridge on the synthetic data, absolute.", above=0.0)
+    real_ridge: float = number(1.0, "Ridge on the real data, absolute.", above=0.0)
+    noise: float = number(0.05, "Variance of the noise of the synthetic labels.", least=0.0)
+    draws: int = count(12, "Repetitions at each size, fewer at large ones: some 30,000 samples in all.")
+    points: int = count(4000, "Fresh points for risks.", least=2)
+    seed: int = count(0, "The first seed.", least=0)
 
 
 PRESETS = {
@@ -70,23 +52,12 @@ def cells(spec: Spec) -> Iterator[Cell]:
     for n in spec.samples:
         repeats = max(2, min(spec.draws, 30_000 // n))
         for d in spec.dims:
-            settings: Row = {
-                "d": d,
-                "n": n,
-                "ridge": spec.ridge,
-                "noise": spec.noise,
-                "draws": repeats,
-                "points": spec.points,
-            }
-            settings |= {"data": f"sphere, d = {d}", "seed": spec.seed}
-            yield Cell(
-                f"{settings['data']}, {n} samples",
-                {"experiment": "learning-curves", **settings},
-                partial(_synthetic, settings),
-            )
+            settings = spec.only("ridge", "noise", "points", "seed")
+            settings |= {"data": f"sphere, d = {d}", "d": d, "n": n, "draws": repeats}
+            yield Cell.of("learning-curves", f"{settings['data']}, {n} samples", settings, _synthetic)
         for name in spec.data:
             settings = {"data": name, "n": n, "ridge": spec.real_ridge, "draws": repeats, "seed": spec.seed}
-            yield Cell(f"{name}, {n} samples", {"experiment": "learning-curves", **settings}, partial(_real, settings))
+            yield Cell.of("learning-curves", f"{name}, {n} samples", settings, _real)
 
 
 def _kernel() -> Any:
@@ -226,7 +197,6 @@ READING = (
 
 EXPERIMENT = Experiment(
     "learning-curves",
-    "The error of kernel regression at n samples is known before a sample is drawn, or from the data's own Gram matrix",
     Spec,
     PRESETS,
     cells,

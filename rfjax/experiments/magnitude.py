@@ -8,7 +8,6 @@ holds for any number of any fixed features.  Yehudai & Shamir 2019.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -16,40 +15,25 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import rfjax as rf
-from rfjax import checks
 from rfjax.activations import relu
 from rfjax.activations.neurons import pair_moments
 from rfjax.experiments.cells import Cell, Row
-from rfjax.experiments.experiment import Experiment, Table, option
+from rfjax.experiments.experiment import Experiment, Settings, Table, count, number
 from rfjax.plots import magnitude as plots
 from rfjax.plots.magnitude import size_at
 
 
 @dataclass(frozen=True)
-class Spec:
-    """What is measured; two equal specs are the same experiment."""
+class Spec(Settings):
+    """What is measured."""
 
-    dims: tuple[int, ...] = option((5, 10, 20), "Input dimensions d.")
-    bias: float = option(-1.0, "Bias of the target, ‖w‖ being 1.")
-    widths: tuple[int, ...] = option((30, 100, 300, 1000, 2000), "Numbers of random neurons.")
-    errors: tuple[float, ...] = option((0.5, 0.3, 0.1, 0.03), "Relative errors at which sizes are compared.")
-    directions: int = option(64, "Directions of the target, on the same neurons.")
-    ridges: int = option(40, "Ridges on the way, from 1e-12 to 100.")
-    seed: int = option(0, "Of neurons and directions.")
-
-    def __post_init__(self) -> None:
-        for name in ("dims", "widths", "errors"):
-            if not getattr(self, name):
-                raise ValueError(f"{name} must not be empty")
-        for name in ("dims", "widths"):
-            for value in getattr(self, name):
-                checks.count(name, value)
-        for error in self.errors:
-            checks.number("errors", error, above=0.0)
-        for name in ("directions", "ridges"):
-            checks.count(name, getattr(self, name), least=2)
-        checks.count("seed", self.seed, least=0)
-        checks.number("bias", self.bias)
+    dims: tuple[int, ...] = count((5, 10, 20), "Input dimensions d.")
+    bias: float = number(-1.0, "Bias of the target, ‖w‖ being 1.")
+    widths: tuple[int, ...] = count((30, 100, 300, 1000, 2000), "Numbers of random neurons.")
+    errors: tuple[float, ...] = number((0.5, 0.3, 0.1, 0.03), "Relative errors at which sizes are compared.", above=0.0)
+    directions: int = count(64, "Directions of the target, on the same neurons.", least=2)
+    ridges: int = count(40, "Ridges on the way, from 1e-12 to 100.", least=2)
+    seed: int = count(0, "Of neurons and directions.", least=0)
 
 
 PRESETS = {
@@ -63,11 +47,8 @@ def cells(spec: Spec) -> Iterator[Cell]:
     """A cell a dimension and width."""
     for d in spec.dims:
         for width in spec.widths:
-            settings = {
-                "d": d, "bias": spec.bias, "width": width, "directions": spec.directions, "ridges": spec.ridges,
-                "seed": spec.seed,
-            }  # fmt: skip
-            yield Cell(f"d={d}, {width} neurons", {"experiment": "magnitude", **settings}, partial(_measure, settings))
+            settings = spec.only("bias", "directions", "ridges", "seed") | {"d": d, "width": width}
+            yield Cell.of("magnitude", f"d={d}, {width} neurons", settings, _measure)
 
 
 def _measure(settings: Row) -> list[Row]:
@@ -147,7 +128,6 @@ READING = (
 
 EXPERIMENT = Experiment(
     "magnitude",
-    "With random features a small error asks for many of them or for large coefficients, beside the bound for any width",
     Spec,
     PRESETS,
     cells,

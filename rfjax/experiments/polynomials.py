@@ -7,7 +7,6 @@ cheaply.  Ghorbani, Mei, Misiakiewicz & Montanari 2021; Yehudai & Shamir 2019.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
@@ -15,9 +14,8 @@ from jaxtyping import Array
 from matplotlib.figure import Figure
 
 import rfjax as rf
-from rfjax import checks
 from rfjax.experiments.cells import Cell, Row
-from rfjax.experiments.experiment import Experiment, Table, option
+from rfjax.experiments.experiment import Experiment, Settings, Table, count, number
 from rfjax.plots import polynomials as plots
 from rfjax.plots.polynomials import VIEWS, averaged
 
@@ -25,34 +23,20 @@ B_STD = 1.0  # without biases a ReLU's features hold no odd degree beyond 1
 
 
 @dataclass(frozen=True)
-class Spec:
-    """What is measured; two equal specs are the same experiment."""
+class Spec(Settings):
+    """What is measured."""
 
-    dims: tuple[int, ...] = option((10, 20, 40), "Input dimensions d.")
-    degree: int = option(3, "Degree of the target.")
-    exponents: tuple[float, ...] = option(
-        (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.25), "Samples and features, as powers of d."
+    dims: tuple[int, ...] = count((10, 20, 40), "Input dimensions d.", least=2)
+    degree: int = count(3, "Degree of the target.")
+    exponents: tuple[float, ...] = number(
+        (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.25), "Samples and features, as powers of d.", above=0.0
     )
-    most: int = option(4000, "The most samples or features; larger powers are left out.")
-    surplus: int = option(8, "Samples for each random feature.")
-    ridge: float = option(1e-3, "Ridge of every regression, absolute.")
-    samples: int = option(8192, "Fresh points for risks.")
-    seeds: int = option(3, "Repetitions, each with its own target and its own draws.")
-    seed: int = option(0, "The first seed.")
-
-    def __post_init__(self) -> None:
-        for name in ("dims", "exponents"):
-            if not getattr(self, name):
-                raise ValueError(f"{name} must not be empty")
-        for d in self.dims:
-            checks.count("dims", d, least=2)
-        for exponent in self.exponents:
-            checks.number("exponents", exponent, above=0.0)
-        for name in ("degree", "most", "surplus", "seeds"):
-            checks.count(name, getattr(self, name))
-        checks.count("samples", self.samples, least=2)
-        checks.count("seed", self.seed, least=0)
-        checks.number("ridge", self.ridge, above=0.0)
+    most: int = count(4000, "The most samples or features; larger powers are left out.")
+    surplus: int = count(8, "Samples for each random feature.")
+    ridge: float = number(1e-3, "Ridge of every regression, absolute.", above=0.0)
+    samples: int = count(8192, "Fresh points for risks.", least=2)
+    seeds: int = count(3, "Repetitions, each with its own target and its own draws.")
+    seed: int = count(0, "The first seed.", least=0)
 
 
 PRESETS = {
@@ -71,12 +55,9 @@ def cells(spec: Spec) -> Iterator[Cell]:
                 continue
             for view in VIEWS:
                 for repeat in range(spec.seeds):
-                    settings = {
-                        "d": d, "degree": spec.degree, "exponent": exponent, "size": size, "view": view,
-                        "surplus": spec.surplus, "ridge": spec.ridge, "samples": spec.samples, "seed": spec.seed + repeat,
-                    }  # fmt: skip
-                    name = f"d={d} {VIEWS[view]}, {size}"
-                    yield Cell(name, {"experiment": "polynomials", **settings}, partial(_measure, settings))
+                    settings = spec.only("degree", "surplus", "ridge", "samples")
+                    settings |= {"d": d, "exponent": exponent, "size": size, "view": view, "seed": spec.seed + repeat}
+                    yield Cell.of("polynomials", f"d={d} {VIEWS[view]}, {size}", settings, _measure)
 
 
 def _measure(settings: Row) -> list[Row]:
@@ -130,7 +111,6 @@ READING = (
 
 EXPERIMENT = Experiment(
     "polynomials",
-    "Random features and the NTK learn polynomials degree by degree: degree l from d^l features or samples",
     Spec,
     PRESETS,
     cells,

@@ -18,9 +18,8 @@ from jaxtyping import Array
 from matplotlib.figure import Figure
 
 import rfjax as rf
-from rfjax import checks
 from rfjax.experiments.cells import Cell, Row
-from rfjax.experiments.experiment import Experiment, Table, option
+from rfjax.experiments.experiment import Experiment, Settings, Table, count, number
 from rfjax.plots import separation as plots
 
 B_STD = 1.0  # of every network here: without biases in its features no view could even fit the kink's place
@@ -31,50 +30,26 @@ DESCENT_STEPS = 5000
 
 
 @dataclass(frozen=True)
-class Spec:
-    """What is measured; two equal specs are the same experiment."""
+class Spec(Settings):
+    """What is measured."""
 
-    dims: tuple[int, ...] = option((10, 30, 100), "Input dimensions d.")
-    norm: float = option(1.0, "Length of w.")
-    bias: float = option(-1.0, "Bias b.")
-    n: int = option(3000, "Training samples.")
-    widths: tuple[int, ...] = option((30, 100, 300, 1000, 3000), "Numbers of random features.")
-    narrow: int = option(16, "Width of the narrow trained network.")
-    wide: int = option(256, "Width of the wide trained network.")
-    fresh: int = option(64, "Width of the network trained on fresh samples.")
-    linearized: int = option(512, "Width of the linearised network.")
-    steps: int = option(3000, "Steps of the networks' training.")
-    neuron_steps: int = option(2000, "Steps of one neuron's training.")
-    batch: int = option(256, "Samples a step of the networks' training.")
-    ridge: float = option(0.03, "Ridge of every regression, absolute.")
-    samples: int = option(8192, "Fresh points for risks that are sampled.")
-    seeds: int = option(2, "Repetitions, each with its own w and its own draws.")
-    seed: int = option(0, "The first seed.")
-    scaling: tuple[int, ...] = option((5, 10, 20, 40, 80, 160), "Dimensions of the comparison of widths and steps.")
-
-    def __post_init__(self) -> None:
-        for name in ("dims", "widths", "scaling"):
-            if not getattr(self, name):
-                raise ValueError(f"{name} must not be empty")
-            for value in getattr(self, name):
-                checks.count(name, value)
-        for name in (
-            "n",
-            "narrow",
-            "wide",
-            "fresh",
-            "linearized",
-            "steps",
-            "neuron_steps",
-            "batch",
-            "samples",
-            "seeds",
-        ):
-            checks.count(name, getattr(self, name))
-        checks.count("seed", self.seed, least=0)
-        checks.number("norm", self.norm, above=0.0)
-        checks.number("bias", self.bias)
-        checks.number("ridge", self.ridge, above=0.0)
+    dims: tuple[int, ...] = count((10, 30, 100), "Input dimensions d.")
+    norm: float = number(1.0, "Length of w.", above=0.0)
+    bias: float = number(-1.0, "Bias b.")
+    n: int = count(3000, "Training samples.")
+    widths: tuple[int, ...] = count((30, 100, 300, 1000, 3000), "Numbers of random features.")
+    narrow: int = count(16, "Width of the narrow trained network.")
+    wide: int = count(256, "Width of the wide trained network.")
+    fresh: int = count(64, "Width of the network trained on fresh samples.")
+    linearized: int = count(512, "Width of the linearised network.")
+    steps: int = count(3000, "Steps of the networks' training.")
+    neuron_steps: int = count(2000, "Steps of one neuron's training.")
+    batch: int = count(256, "Samples a step of the networks' training.")
+    ridge: float = number(0.03, "Ridge of every regression, absolute.", above=0.0)
+    samples: int = count(8192, "Fresh points for risks that are sampled.")
+    seeds: int = count(2, "Repetitions, each with its own w and its own draws.")
+    seed: int = count(0, "The first seed.", least=0)
+    scaling: tuple[int, ...] = count((5, 10, 20, 40, 80, 160), "Dimensions of the comparison of widths and steps.")
 
 
 PRESETS = {
@@ -302,7 +277,6 @@ READING = (
 
 EXPERIMENT = Experiment(
     "separation",
-    "What each view of a network can learn of one ReLU neuron, beside the bound that holds for any fixed features",
     Spec,
     PRESETS,
     cells,

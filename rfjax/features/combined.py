@@ -24,10 +24,6 @@ class Concatenated(FeatureMap):
     def in_dim(self) -> int | None:
         return self.maps[0].in_dim
 
-    @property
-    def neurons(self) -> None:
-        return None
-
 
 class OnColumns(FeatureMap):
     """φ(x) = map(x_c) on some columns c: what `k.on(columns)` is for kernels."""
@@ -43,7 +39,3 @@ class OnColumns(FeatureMap):
     @property
     def in_dim(self) -> int:
         return self.width
-
-    @property
-    def neurons(self) -> None:
-        return None

@@ -43,10 +43,6 @@ class Fourier(FeatureMap):
     def in_dim(self) -> int:
         return self.columns
 
-    @property
-    def neurons(self) -> None:
-        return None
-
 
 def _waves(phi: Fourier, X: Float[Array, "n d"]) -> tuple[Float[Array, "n r"], ...]:
     """The features of rows that are in length scales: cosines, and in the sin-cos form sines beside them."""

@@ -55,10 +55,6 @@ class Gegenbauer(FeatureMap):
     def in_dim(self) -> int:
         return self.columns
 
-    @property
-    def neurons(self) -> None:
-        return None
-
 
 def _parts(phi: Gegenbauer, X: Float[Array, "n d"]) -> tuple[Float[Array, "n c"], ...]:
     """The expanded degrees one by one, and the neurons."""

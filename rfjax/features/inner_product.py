@@ -32,10 +32,6 @@ class Positive(FeatureMap):
     def in_dim(self) -> int:
         return self.weight.shape[1]
 
-    @property
-    def neurons(self) -> None:
-        return None
-
 
 def positive(
     kernel: Exponential, in_dim: int, features: int, *, key: PRNGKeyArray, orthogonal: bool = True
@@ -76,10 +72,6 @@ class Maclaurin(FeatureMap):
     @property
     def in_dim(self) -> int:
         return self.weight.shape[2]
-
-    @property
-    def neurons(self) -> None:
-        return None
 
 
 def maclaurin(kernel: Polynomial | Exponential, in_dim: int, features: int, *, key: PRNGKeyArray) -> Maclaurin:

@@ -27,10 +27,6 @@ class Nystrom(FeatureMap):
     def in_dim(self) -> int:
         return self.points.shape[1]
 
-    @property
-    def neurons(self) -> None:
-        return None
-
 
 def nystrom(
     kernel: Kernel,

@@ -55,10 +55,6 @@ class TensorSketch(FeatureMap):
     def in_dim(self) -> int:
         return self.columns
 
-    @property
-    def neurons(self) -> None:
-        return None
-
 
 class ProductFeatures(FeatureMap):
     """φ(x) = S₁f(x) ∗ S₂g(x): E φ(x)·φ(y) = (f(x)·f(y))·(g(x)·g(y)) over the sketches."""
@@ -73,10 +69,6 @@ class ProductFeatures(FeatureMap):
     @property
     def in_dim(self) -> int | None:
         return self.maps[0].in_dim
-
-    @property
-    def neurons(self) -> None:
-        return None
 
 
 def tensor_sketch(kernel: Polynomial, in_dim: int, features: int, *, key: PRNGKeyArray) -> TensorSketch:

@@ -35,10 +35,6 @@ class TangentFeatures(FeatureMap):
     def in_dim(self) -> None:
         return None
 
-    @property
-    def neurons(self) -> None:
-        return None
-
 
 class Linearized(eqx.Module):
     """The Taylor polynomial of f in its parameters, a function of (new_params, X) like the network it comes from.

@@ -74,7 +74,3 @@ class ProjectedTangentFeatures(FeatureMap):
     @property
     def in_dim(self) -> None:
         return None
-
-    @property
-    def neurons(self) -> None:
-        return None

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy
 from jaxtyping import Array, ArrayLike, Float
 
 from rfjax import checks
@@ -20,7 +19,7 @@ from rfjax.features import Constant, Law, Normal, Uniform, Zero
 from rfjax.tasks import SingleNeuron, Task
 from rfjax.tasks.neuron import single_neuron_only
 from rfjax.theory.eigenmodes import Modes, modes
-from rfjax.theory.harmonics import multiplicities
+from rfjax.theory.harmonics import log_share, multiplicities
 from rfjax.theory.learning_curves import gaussian_lengths
 from rfjax.theory.sizes import numbers
 
@@ -176,8 +175,7 @@ def _kinds(neuron: SingleNeuron, sigma: Nonlinearity, weights: str, law: Law, de
     factors, targets = [], []
     for m, log_count in enumerate(log_counts):
         k = np.arange(m, _HERMITE + 1, 2)
-        share = np.exp((scipy.special.gammaln(k + 1) + scipy.special.gammaln(d / 2) - k * np.log(2) + log_count
-                        - scipy.special.gammaln((k - m) / 2 + 1) - scipy.special.gammaln((k + m + d) / 2)) / 2)  # fmt: skip
+        share = np.exp((log_share(k, m, d) + log_count) / 2)
         A, t = coefficients[:, k] * share, alpha[k] * share
         energy, vectors = np.linalg.eigh(A @ A.T)
         real = energy > _RESOLVED * energy.max(initial=0)

@@ -171,7 +171,7 @@ def _closed_form(
 
 
 def log_share(
-    k: float | Float[np.ndarray, "..."], m: Float[np.ndarray, "..."] | Int[np.ndarray, "..."], d: int
+    k: float | Float[np.ndarray, "..."], m: int | Float[np.ndarray, "..."] | Int[np.ndarray, "..."], d: int
 ) -> Float[np.ndarray, "..."]:
     """ln c(k, m, d); k need not be an integer."""
     constant = scipy.special.gammaln(k + 1) + scipy.special.gammaln(d / 2) - k * math.log(2)

@@ -1,9 +1,6 @@
 """`python -m benchmarks training`: it runs, and its slopes and errors are what they say."""
 
-import json
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -12,17 +9,8 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.mark.slow
-def test_the_smoke_preset_writes_every_group(tmp_path):
-    out = tmp_path / "training.json"
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "training", "--preset", "smoke", "--out", str(out)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr
-    rows = json.loads(out.read_text())["rows"]
+def test_the_smoke_preset_writes_every_group(smoke):
+    rows = smoke("training")
     assert {row["group"] for row in rows} == {"seeds", "flow", "widths"}
     (flow,) = (row for row in rows if row["group"] == "flow")
     assert flow["error"] < 1e-5
