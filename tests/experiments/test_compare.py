@@ -143,7 +143,9 @@ def test_many_rows_are_fitted_through_centres_and_blocks(tmp_path, standard):
     rng = np.random.default_rng(1)
     X = rng.normal(size=(44_000, 2)).astype("float32")
     np.savez(tmp_path / "many.npz", X=X, y=np.sin(2 * X[:, 0]) + 0.1 * rng.normal(size=44_000))
-    spec = small(tmp_path / "many.npz", views=("rbf", "random_features"), exact=300, centres=100, dtype="float32")
+    spec = small(
+        tmp_path / "many.npz", views=("rbf", "random_features"), exact=300, centres=100, features=512, dtype="float32"
+    )
     spec = compare.replace(spec, source=Source(str(tmp_path / "many.npz")))
     for standing in standings(compare.run(spec, tmp_path)):
         assert standing.error < 0.1, standing

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import jax
 import pytest
 
 from rfjax.cli import main
@@ -30,10 +31,19 @@ def test_it_is_complete(name):
         experiment.settings("smoke", seed=-1)
 
 
+@pytest.fixture
+def standard_promotion():
+    """As users have it, in threads too: optax's schedules multiply counts by floats."""
+    strict = jax.config.jax_numpy_dtype_promotion
+    jax.config.update("jax_numpy_dtype_promotion", "standard")
+    yield
+    jax.config.update("jax_numpy_dtype_promotion", strict)
+
+
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=() if n == "hard-starts" else pytest.mark.slow) for n in OTHERS]
 )
-def test_the_smoke_preset_runs_and_goes_on_where_it_was(name, tmp_path, capsys):
+def test_the_smoke_preset_runs_and_goes_on_where_it_was(name, tmp_path, capsys, standard_promotion):
     command = [name, "--preset", "smoke", "--out", str(tmp_path)]
     main(command)
     shown = capsys.readouterr().out

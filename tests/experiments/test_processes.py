@@ -1,8 +1,8 @@
 """Cells elsewhere, on processes or a dask cluster: a worker that dies loses one cell, and that is tried again."""
 
 import os
-import signal
 import sqlite3
+import sys
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -15,26 +15,8 @@ from rfjax.experiments.cells import ATTEMPTS, Cell, WorkerError, run_cells
 from rfjax.experiments.processes import Processes, processes
 from rfjax.storage import StorageError
 
-
-def square(number):
-    import jax
-
-    return [{"square": number**2, "x64": bool(jax.config.read("jax_enable_x64")), "process": os.getpid()}]
-
-
-def wrong():
-    raise ValueError("this cell is wrong")
-
-
-def die(times, folder):
-    """Kill the process that computes this, the first so many times."""
-    for attempt in range(times):
-        try:
-            Path(folder, f"attempt{attempt}").touch(exist_ok=False)
-        except FileExistsError:
-            continue
-        os.kill(os.getpid(), signal.SIGKILL)
-    return [{"survived": times, "process": os.getpid()}]
+sys.path.insert(0, str(Path(__file__).parent))  # spawned processes get it too
+from elsewhere import die, square, wrong
 
 
 def cells(*computes):
@@ -126,14 +108,8 @@ def _limit(path, monkeypatch):
     monkeypatch.setattr(storage.Store, "finish", on_a_full_disk)
 
 
-@pytest.fixture
-def importable(monkeypatch):
-    """Spawned processes find the functions of this file."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
-
-
 @pytest.mark.slow
-def test_processes_survive_a_kill(tmp_path, importable):
+def test_processes_survive_a_kill(tmp_path):
     computes = [partial(square, i) for i in range(6)]
     computes.insert(1, partial(die, 1, str(tmp_path)))
     with processes(2) as executor:
@@ -158,7 +134,7 @@ def test_processes_are_gone_when_given_up():
 
 
 @pytest.mark.slow
-def test_a_dask_cluster_of_two_workers(tmp_path, importable):
+def test_a_dask_cluster_of_two_workers(tmp_path):
     distributed = pytest.importorskip("distributed")
     with (
         distributed.LocalCluster(
