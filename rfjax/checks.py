@@ -4,7 +4,7 @@ Every message names the argument, what it was and what it must be.  Checks on va
 tracers, whose values are not known yet; checks on shapes, dtypes and settings never are.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
@@ -129,6 +129,16 @@ def choice(name: str, value: Any, known: Iterable[str]) -> str:
     if value not in known:
         raise ValueError(f"{name} must be one of {', '.join(known)}; got {value!r}")
     return str(value)
+
+
+def no_statistics(params: Any) -> Any:
+    """The parameters, unless they are the variables of a Flax module with batch statistics among them: ValueError."""
+    if isinstance(params, Mapping) and "params" in params and "batch_stats" in params:
+        raise ValueError(
+            "params must hold parameters alone, and hold batch statistics too ('batch_stats'): hold them fixed with "
+            "rfjax.interop.flax.from_linen(module, variables=...)"
+        )
+    return params
 
 
 def prng_key(name: str, value: Any, *, batched: bool = False) -> Array:

@@ -13,6 +13,8 @@ from jaxtyping import Array, ArrayLike, Float
 from rfjax import checks
 from rfjax.numerics import Covariance, gaussian_quadrature
 
+_ONE_NODE = 0.3  # of E σ²: what a node of the quadrature has at most where σ is resolved
+
 
 class Nonlinearity(eqx.Module):
     """A scalar function σ together with what Gaussian inputs make of it.
@@ -99,7 +101,8 @@ class Nonlinearity(eqx.Module):
 
         By quadrature over 13 standard deviations, unless the activation has a closed form.
 
-        **Raises** ValueError for a scale that is negative or not finite, or when σ is not finite at a node.
+        **Raises** ValueError for a scale that is negative or not finite, when σ is not finite at a node, or when the
+        integral of σ² does not settle: in the tails, or at a point where σ is unbounded.
         """
         return self._moments(float(checks.number("scale", scale, least=0.0)), float(checks.number("shift", shift)))
 
@@ -107,7 +110,23 @@ class Nonlinearity(eqx.Module):
         """`moments`, by quadrature; a subclass that knows better gives its own."""
         z, weights = gaussian_quadrature(breaks=graded_breaks(self.centres, scale, shift))
         values = host_values(self, scale * z + shift)
+        _require_finite(z, weights * values**2)
         return float(weights @ values), float(weights @ values**2)
+
+
+def _require_finite(z: Float[np.ndarray, " q"], parts: Float[np.ndarray, " q"]) -> None:
+    """Raise ValueError where the parts of an integral gather at one node, or at the ends, and do not die out there."""
+    total = parts.sum()
+    lonely, far = parts.argmax(), np.abs(z) > z.max() - 0.5
+    end, before = parts[far].sum(), parts[(np.abs(z) > z.max() - 1) & ~far].sum()
+    if not np.isfinite(total) or (end > 1e-7 * total and end > 0.1 * before):
+        raise ValueError(
+            "the activation must have a finite E σ², and grows about as fast as e^{z²/4}, or faster, at this scale"
+        )
+    if parts[lonely] > _ONE_NODE * total:
+        raise ValueError(
+            f"the activation must have a finite E σ², and is unbounded or very narrow near z = {z[lonely]:.3g}"
+        )
 
 
 def host_values(function: Callable[[Array], Array], x: Float[np.ndarray, " q"]) -> Float[np.ndarray, " q"]:

@@ -49,6 +49,6 @@ def outputs_2d(
     """
     values = function(params, X, key) if isinstance(function, _Apply) else function(params, X)
     if getattr(values, "ndim", 0) not in (1, 2) or values.shape[0] != X.shape[0]:
-        shape = list(getattr(values, "shape", ()))
-        raise ValueError(f"a network must return [n] or [n, out]; for X of shape {list(X.shape)} it returned {shape}")
+        found = list(values.shape) if hasattr(values, "shape") else f"a {type(values).__name__}"
+        raise ValueError(f"a network must return [n] or [n, out]; for X of shape {list(X.shape)} it returned {found}")
     return values[:, None] if values.ndim == 1 else values

@@ -46,12 +46,15 @@ class EmpiricalNTK(Kernel):
         self.chosen = choose(params, parameters)
 
     def layers(self) -> dict[str, "EmpiricalNTK"]:
-        """One kernel for each module of the parameters (all leaves below one path), by path; their sum is this kernel."""
+        """One kernel for each module of the parameters (all leaves below one path), by path; their sum is this kernel.
+
+        A leaf of the first level, below no path, is a module of its own.
+        """
         modules: dict[str, list[bool]] = {}
         names = paths(self.params)
         for i, name in enumerate(names):
             if self.chosen[i]:
-                modules.setdefault(name.rpartition("/")[0], [False] * len(names))[i] = True
+                modules.setdefault(name.rpartition("/")[0] or name, [False] * len(names))[i] = True
         structure = jax.tree.structure(self.params)
         return {
             module: EmpiricalNTK(self.net, self.params, self.outputs, self.method, jax.tree.unflatten(structure, mask))

@@ -24,10 +24,11 @@ def choose(params: Params, parameters: Any) -> Chosen:
     (path, leaf); or a pytree of bools whose structure is that of `params` or of its upper part.
 
     **Raises** ValueError where it asks for none, for a path that is not there or by a pytree of another structure,
-    TypeError for what is none of these.
+    or where batch statistics are among all of them, TypeError for what is none of these.
     """
     names, leaves = paths(params), jax.tree.leaves(params)
     if parameters is None:
+        checks.no_statistics(params)
         chosen: Iterable[bool] = [True] * len(names)
     elif isinstance(parameters, str):
         chosen = _below([parameters], names)
@@ -45,7 +46,9 @@ def choose(params: Params, parameters: Any) -> Chosen:
     picked = tuple(chosen)
     if not any(picked):
         raise ValueError(
-            f"parameters must choose at least one of {', '.join(names) or 'the parameters, of which none'}"
+            f"parameters must choose at least one of {', '.join(names)}"
+            if names
+            else "params must hold at least one array, and it has none"
         )
     for name, leaf, own in zip(names, leaves, picked, strict=True):
         if own:

@@ -105,7 +105,7 @@ def neuron_descent(
     It is `rf.train(rf.neuron(), task, exact=True, optimizer=optax.sgd(learning_rate))` to rounding, in the coordinates
     of `NeuronState`, on the host in float64: about a millisecond a step for a hundred starts.  The neuron's activation is the
     task's.  It stops when every start has reached `target`, a relative risk, and after `steps`; `records` steps of the
-    path are kept.
+    path are kept.  A start that diverges (the rate is too large) counts as failed, with a risk of inf or NaN.
 
     **Raises** TypeError for a task that is not a single neuron; ValueError when its activation is no (leaky) ReLU, for
     steps or records below 1, a learning rate or target that is not positive, starts that are not finite or whose shapes
@@ -124,7 +124,9 @@ def neuron_descent(
     reached = np.full(current.shape[1], -1)
     times, path, risks = [], [], []
     for step in range(steps + 1):
-        risk, slope = risk_and_slope(PlaneNeuron(*current), goal, slopes)
+        with np.errstate(over="ignore", invalid="ignore"):  # of starts that diverge
+            risk, slope = risk_and_slope(PlaneNeuron(*current), goal, slopes)
+            after = current - rate * slope
         reached = np.where((reached < 0) & (risk <= limit), step, reached)
         last = step == steps or bool((reached >= 0).all())
         if last or step % spacing == 0:
@@ -133,7 +135,7 @@ def neuron_descent(
             risks.append(risk)
         if last:
             break
-        current = current - rate * slope
+        current = after
     record = np.moveaxis(np.stack(path), 0, -1).reshape(3, *shape, len(times))
     relative = np.stack(risks, axis=-1).reshape(*shape, len(times)) / neuron.variance
     return NeuronDescent(np.array(times), NeuronState(*record), np.maximum(relative, 0), reached.reshape(shape))

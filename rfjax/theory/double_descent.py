@@ -51,7 +51,8 @@ def random_feature_curve(
     `random_feature_risk`.
 
     **Range.** A deterministic equivalent, for features and eigenfunctions as good as independent: Gaussian covariates
-    with features F x are within 2 standard errors from k = 50, n = 50 on, at the peak too.
+    with features F x are within 2 standard errors from k = 50, n = 50 on, at the peak too.  ReLU neurons of one bias on
+    Gaussian inputs: within 6 % at d = 30, up to 12 % low at d = 10, where the range ends.
 
     **Raises** ValueError for n or features below 1, a negative ridge or noise, values that are not finite, or shapes
     that do not broadcast.  Simon, Karkada, Ghosh & Belkin 2024, *More is Better in Modern Machine Learning*.

@@ -10,6 +10,7 @@ kind counts by how much of it the others do not span.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import jax
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
@@ -19,11 +20,12 @@ from rfjax.features import Constant, Law, Normal, Uniform, Zero
 from rfjax.tasks import SingleNeuron, Task
 from rfjax.tasks.neuron import single_neuron_only
 from rfjax.theory.eigenmodes import Modes, modes
-from rfjax.theory.harmonics import log_share, multiplicities
+from rfjax.theory.harmonics import gauss_rule, log_share, multiplicities
 from rfjax.theory.learning_curves import gaussian_lengths
 from rfjax.theory.sizes import numbers
 
 _BIASES, _NORMS = 32, 8  # nodes of the laws
+_DRAWS = 2**16  # of a law that is known by its draws alone
 _LIKELY = 1e-9  # nodes of less probability are left out: of a million neurons they have none
 _HERMITE = 1024  # the degree after which Hermite series are cut
 _FUNCTIONS, _DEGREE = 1e10, 128  # spherical degrees are taken until there are so many functions, or so many degrees
@@ -46,8 +48,9 @@ def random_neuron_risk(
 
     with p_s the law of bias and norm and T_s = E f f over the directions of a neuron of kind s, all diagonal in
     spherical degree.  With one kind of neuron 1/(r c) is κ of tr T(T+κ)⁻¹ = r, and for features of the target's own
-    form the risk is r·κ.  `features` is a number r or an array of them; the rest is as in `rf.random_neurons`; the
-    risk is in units of the variance, or absolute with `relative=False`.
+    form the risk is r·κ.  `features` is a number r or an array of them; the rest is as in `rf.random_neurons`; the risk is in
+    units of the variance, or absolute with `relative=False`.  A law of your own (a subclass of `rf.features.Law`) counts
+    by 65536 of its draws.
 
     **Range.** A deterministic equivalent of `rf.population_regression` at ridge → 0, averaged over draws and
     directions.  Measured figures are in docs/theory.md.
@@ -200,4 +203,8 @@ def _bias_nodes(law: Law) -> tuple[Float[np.ndarray, " s"], Float[np.ndarray, " 
         case Uniform(low=low, high=high):
             nodes, mass = np.polynomial.legendre.leggauss(_BIASES)
             return (float(low) + float(high)) / 2 + (float(high) - float(low)) / 2 * nodes, mass / 2
+        case Law():
+            drawn = law.draw(jax.random.key(0), _DRAWS)
+            values, counts = np.unique(0.0 if drawn is None else np.asarray(drawn, np.float64), return_counts=True)
+            return gauss_rule(values, counts / counts.sum(), _BIASES)
     raise TypeError(f"bias must be a law (Zero(), Constant(c), Normal(std), Uniform(low, high)), got {law!r}")

@@ -15,6 +15,7 @@ from rfjax.kernels.base import as_operand
 from rfjax.theory.angles import angle_values
 from rfjax.theory.domains import Cube, Domain, Sphere
 from rfjax.theory.powers import Norms, Powers, homogeneity, log_sum, power_series
+from rfjax.theory.propagation import HermiteError
 from rfjax.theory.radial import radial_levels
 
 DEGREE = 30
@@ -122,7 +123,14 @@ def _one_norm(kernel: Kernel, domain: Domain, norm: float, inputs: str) -> Kerne
     kept = _kept(domain, _LONGEST, _NEGLIGIBLE)
     one = np.zeros(1, dtype=int)
     norms = Norms(np.array([norm]), one, one, domain.d)
-    powers = power_series(kernel, norms, kept)
+    while True:
+        try:
+            powers = power_series(kernel, norms, kept)
+            break
+        except HermiteError:  # fewer powers need fewer Hermite coefficients, and leave more to the ends
+            if kept <= domain.degree:
+                raise
+            kept = max(kept // 2, domain.degree)
     shares = domain.log_shares(kept)
     log, _ = log_sum(powers.log[0][:, None] + shares, powers.sign[0][:, None])
     left_out = _left_out(powers)
@@ -195,11 +203,12 @@ def _require(found: KernelSpectrum, tolerance: float) -> None:
         worst = int(found.degrees[bad[0]])
         with np.errstate(over="ignore"):
             error = np.exp(found.log_error[bad[0]] - size[bad[0]])
-        hint = "" if jnp.result_type(float) == jnp.float64 else ", enable jax_enable_x64"
+        hint = "" if jnp.result_type(float) == jnp.float64 else ", or enable jax_enable_x64"
+        lower = f"ask for a degree below {worst}, or " if worst else ""
         raise ValueError(
             f"the power series of the kernel has not converged for degree {worst} in d = {found.d}: the remainder may change "
-            f"that eigenvalue by a relative {error:.2g}, more than tolerance = {tolerance:g}; ask for a degree below "
-            f"{worst}{hint}, or accept a larger tolerance"
+            f"that eigenvalue by a relative {error:.2g}, more than tolerance = {tolerance:g}; {lower}accept a larger "
+            f"tolerance{hint}"
         )
 
 

@@ -66,7 +66,8 @@ def kernel_learning_curve(
 
     **Range.** A deterministic equivalent: exact as n grows while eigenfunctions are as good as independent given the
     data (inputs of many dimensions).  For the NTK of a ReLU layer and n = 10…3000 it is within 3 % + 2 standard errors
-    of simulation on the sphere at d = 10 and 30; docs/theory.md has the figures, those of Gaussian inputs too.
+    of simulation on the sphere at d = 10 and 30, farthest off (5 % high) at n = d = 10; docs/theory.md has the figures,
+    those of Gaussian inputs too.
 
     **Raises** ValueError for n < 1, a negative ridge or noise, values that are not finite, or shapes that do not
     broadcast.  Simon, Dickens, Karkada & DeWeese 2023, *The Eigenlearning Framework*; Bordelon, Canatar & Pehlevan 2020.

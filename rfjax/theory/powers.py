@@ -18,6 +18,7 @@ from rfjax.kernels import (
     RBF,
     ArcCosine,
     Constant,
+    Exponential,
     InfiniteWidth,
     Kernel,
     Matern,
@@ -30,6 +31,8 @@ from rfjax.kernels import (
 )
 from rfjax.theory.angles import self_values
 from rfjax.theory.propagation import network_powers
+
+_LARGEST = 700.0  # ln of a value that float64 holds
 
 
 class Powers(NamedTuple):
@@ -78,7 +81,7 @@ def power_series(kernel: Kernel, norms: Norms, degree: int, noise: float = 0.0) 
     """
     raise TypeError(
         f"kernel must be a function of norms and angle whose power series is known (rf.nngp, rf.ntk, rbf, matern, "
-        f"rational_quadratic, polynomial, arc_cosine, and what they make), got {type(kernel).__name__}"
+        f"rational_quadratic, polynomial, exponential, arc_cosine, and what they make), got {type(kernel).__name__}"
     )
 
 
@@ -185,6 +188,21 @@ def _(kernel: Polynomial, norms: Norms, degree: int, noise: float = 0.0) -> Powe
         log = np.where(n <= top, ways + n * np.log(float(kernel.scale) * r * s) + offset, -np.inf)
     limit = (float(kernel.scale) * norms.norms**2 + float(kernel.offset)) ** top
     return Powers(log, (log > -np.inf).astype(float), limit)
+
+
+@power_series.register
+def _(kernel: Exponential, norms: Norms, degree: int, noise: float = 0.0) -> Powers:
+    """(scale·rs)^n/n!."""
+    scale, n = float(kernel.scale), np.arange(degree + 1)
+    largest = scale * float(norms.norms.max()) ** 2
+    if largest > _LARGEST:
+        raise ValueError(
+            f"kernel must be finite at its points, and exp(scale·‖x‖²) is exp({largest:.4g}), past float64: a smaller scale "
+            "or radius"
+        )
+    r, s = (v[:, None] for v in norms.pairs)
+    log = n * np.log(scale * r * s) - scipy.special.gammaln(n + 1)
+    return Powers(log, np.ones_like(log), np.exp(scale * norms.norms**2))
 
 
 @power_series.register

@@ -22,9 +22,14 @@ from rfjax.numerics import gaussian_quadrature
 
 _CLOSED, _TABLE = 2**15, 2**11  # Hermite degrees, in closed form and from a table by quadrature
 _NEGLIGIBLE = 45.0  # −ln of the part of a coefficient that the Hermite degrees left out may add
+_SEVERAL, _ROUNDED = 1e-7, 1e-13  # of E σ², what they may hold: between points of several norms, and of one
 _UNITS = 8  # of rounding, in a Hermite coefficient by quadrature
 
 Pairs = tuple[Int[np.ndarray, " p"], Int[np.ndarray, " p"]]
+
+
+class HermiteError(ValueError):
+    """More Hermite coefficients of an activation are needed than are known."""
 
 
 @dataclass(frozen=True)
@@ -162,31 +167,32 @@ def _all_coefficients(
 ) -> Float[np.ndarray, "q k"]:
     """a_k of σ(std·z), to the degree that is needed or beyond which they are rounding.
 
-    **Raises** ValueError where those left out would matter.  Between points of several norms, of which some are near 0,
+    **Raises** HermiteError where those left out would matter.  Between points of several norms, of which some are near 0,
     they may hold up to 1e-7 of E σ².
     """
     if not isinstance(function, Quadrature):
         a = np.stack([function.hermite_coefficients(min(degree, _CLOSED), scale=float(s)) for s in std])
         if degree > _CLOSED:
-            _require_small(function, std, a, degree, 1e-7 if len(std) > 1 else 0.0)
+            _require_small(function, std, a, degree)
         return a
     for top in (min(degree, t) for t in (_TABLE // 4, _TABLE)):
         a = np.stack([_quadrature(function, top, float(s), 0.0) for s in std])
         if top == degree or not a[:, top // 2 :].any():
             break
     else:
-        _require_small(function, std, a, degree, 0.0)
+        _require_small(function, std, a, degree)
     return np.stack([_quadrature(function, top, float(s), flow.noise) for s in std]) if flow.noise else a
 
 
 def _require_small(
-    function: Nonlinearity, std: Float[np.ndarray, " q"], a: Float[np.ndarray, "q k"], degree: int, least: float
+    function: Nonlinearity, std: Float[np.ndarray, " q"], a: Float[np.ndarray, "q k"], degree: int
 ) -> None:
-    """Raise ValueError where Hermite coefficients beyond those known hold more than a part `least` of E σ²."""
+    """Raise HermiteError where Hermite coefficients beyond those known hold a part of E σ² that matters."""
+    least = _SEVERAL if len(std) > 1 else _ROUNDED
     squares = [function.moments(scale=float(s))[1] for s in std]
     rest = max(1 - float(row @ row) / square for row, square in zip(a, squares, strict=True))
     if rest > least:
-        raise ValueError(
+        raise HermiteError(
             f"degree must be lower for this kernel: it needs the Hermite coefficients of an activation to degree {degree}, "
             f"and those beyond {a.shape[1] - 1} hold a remainder of {rest:.3g} of its energy"
         )

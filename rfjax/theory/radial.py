@@ -41,7 +41,7 @@ def radial_levels(kernel: Kernel, domain: Sphere, kept: int, tolerance: float, *
         error = np.logaddexp(moved, (np.log(fine.left_out) + domain.log_beyond(kept))[:, None])
         if noise:
             noisy = _operators(kernel, domain, nodes, kept, shares, noise=1.0)
-            error = np.logaddexp(error, _moved(noisy.log, fine.log))
+            error = np.logaddexp(error, _moved(noisy.log, fine.log)[:, : error.shape[1]])
     settled = (error <= fine.log[:, : error.shape[1]] + np.log(tolerance)) & np.isfinite(fine.log[:, : error.shape[1]])
     settled[:, 0] |= np.isfinite(fine.log[:, 0])
     degrees, radial = np.nonzero(settled)

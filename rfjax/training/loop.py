@@ -43,7 +43,7 @@ class Progressed(NamedTuple):
     params: Params
     state: Any
     stopped: Bool[Array, "..."]
-    diverged: Bool[Array, "..."]
+    diverged_at: Int[Array, "..."]
     taken: Int[Array, "..."]
     records: Measured
     best: Best | None
@@ -67,8 +67,8 @@ class Loop(eqx.Module):
 
     def step(
         self, params: Params, state: Any, settings: Settings, key: PRNGKeyArray, time: Int[Array, ""]
-    ) -> tuple[Params, Any]:
-        """One update of the optimiser."""
+    ) -> tuple[Params, Any, Float[Array, ""]]:
+        """One update of the optimiser, and the loss before it."""
         value, gradient = jax.value_and_grad(self.objective.loss)(params, jax.random.fold_in(key, time))
         updates, state = optax.with_extra_args_support(self.method(settings)).update(
             gradient,
@@ -78,7 +78,7 @@ class Loop(eqx.Module):
             grad=gradient,
             value_fn=lambda p: self.objective.loss(p, jax.random.fold_in(key, time)),
         )
-        return optax.apply_updates(params, updates), state
+        return optax.apply_updates(params, updates), state, value
 
     def measure(self, params: Params, start: Params, key: PRNGKeyArray, time: Int[Array, ""]) -> Measured:
         """Loss, risk, validation loss and metrics of the current parameters."""
@@ -116,7 +116,7 @@ def begin(loop: Loop, runs: Runs, schedule: Int[Array, " T"]) -> Progressed:
     best = None
     if loop.patience is not None:
         best = Best(runs.start, jnp.full(idle.shape, jnp.inf, shapes.validation.dtype), zero, zero)
-    return Progressed(jnp.zeros((), schedule.dtype), runs.start, state, idle, idle, zero, blank, best)
+    return Progressed(jnp.zeros((), schedule.dtype), runs.start, state, idle, zero - 1, zero, blank, best)
 
 
 @eqx.filter_jit
@@ -138,8 +138,13 @@ def descend(
 
     def advance(now: Progressed) -> Progressed:
         begin, end = schedule[jnp.maximum(now.record - 1, 0)], schedule[now.record]
-        params, state = lax.fori_loop(
-            begin, end, lambda t, ps: step(ps[0], ps[1], runs.settings, data_keys, t), (now.params, now.state)
+
+        def once(t: Int[Array, ""], carry: tuple[Params, Any, Array]) -> tuple[Params, Any, Array]:
+            params, state, value = step(*carry[:2], runs.settings, data_keys, t)
+            return params, state, jnp.where(jnp.isfinite(value), carry[2], jnp.minimum(carry[2], t))
+
+        params, state, first = lax.fori_loop(
+            begin, end, once, (now.params, now.state, jnp.broadcast_to(end, now.taken.shape))
         )
         measured: Measured = measure(params, runs.start, data_keys, end)
         active, finite = ~now.stopped, jnp.isfinite(measured.loss)
@@ -165,7 +170,7 @@ def descend(
             _pick(good, params, now.params),
             _pick(good, state, now.state),
             now.stopped | stop,
-            now.diverged | (active & ~finite),
+            jnp.where(active & ~finite, first, now.diverged_at),
             jnp.where(good, end, now.taken),
             records,
             best,

@@ -17,9 +17,9 @@ from rfjax.training.history import History
 class Run(eqx.Module):
     """A trained model: `run.params`, `run.history`, `run.steps` taken, and `run(X)` to predict.
 
-    `diverged` tells whether the loss became NaN or infinite: training stopped there, and `params` are the last good ones
-    recorded.  `start` are the parameters that training began with.  With several runs everything has their leading axes,
-    `run.axes`: seeds, then each of the settings.
+    `diverged` tells whether the loss became NaN or infinite: training stopped there, `diverged_at` is the first step at
+    which it was (−1 where it never was), and `params` are the last good ones recorded.  `start` are the parameters that
+    training began with.  With several runs everything has their leading axes, `run.axes`: seeds, then each of the settings.
     """
 
     net: Layer | Function
@@ -27,9 +27,14 @@ class Run(eqx.Module):
     start: Params
     history: History
     steps: Int[Array, "..."]
-    diverged: Bool[Array, "..."]
+    diverged_at: Int[Array, "..."]
     columns: int = eqx.field(static=True)
     trailing: tuple[int, ...] = eqx.field(static=True)
+
+    @property
+    def diverged(self) -> Bool[Array, "..."]:
+        """Whether the loss became NaN or infinite."""
+        return self.diverged_at >= 0
 
     @property
     def axes(self) -> Axes:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from rfjax import checks
 from rfjax.networks import Function, Layer, Params, as_function, has_dropout
@@ -76,7 +76,7 @@ def train(
 
     **Stops.**  `target_risk`: when a recorded risk (absolute, without ½) is at or below it.  `patience`: when the loss on
     `validation` (X, y) has not improved for so many records; the run's parameters and steps then are those of its least.
-    A loss that is NaN or infinite: the run keeps the last good parameters recorded, sets `run.diverged` and warns.
+    A loss that is NaN or infinite: the run keeps the last good parameters recorded, sets `run.diverged_at`, and warns.
 
     `checkpoint` names a folder for the state, kept at records some ten seconds apart: the same call after a kill goes on
     from there, ends bit for bit where it would have ended, and removes it (Orbax, the extra `checkpoints`).
@@ -132,8 +132,8 @@ def train(
     named = {name: value for (name, _), value in zip(loop.metrics, records.metrics, strict=True)}
     folded = axes.fold({"loss": records.loss, "risk": records.risk, "validation": records.validation, "metrics": named})
     history = History(schedule[:written], axes=axes, **folded)
-    final, start, taken, diverged = axes.fold((last, runs.start, taken, end.diverged))
-    run = Run(model, final, start, history, taken, diverged, source.columns, source.trailing)
+    final, start, taken, lost = axes.fold((last, runs.start, taken, end.diverged_at))
+    run = Run(model, final, start, history, taken, lost, source.columns, source.trailing)
     if not checks.is_traced(run):
         _warn_of_divergence(run)
     return run
@@ -162,11 +162,16 @@ def _warn_of_divergence(run: Run) -> None:
         kind = "seeds" if run.axes.names == (SEED,) else "runs"
         which = f" in {int(run.diverged.sum())} of {run.diverged.size} {kind}" if run.axes.names else ""
         warnings.warn(
-            f"training diverged{which}: the loss was NaN or infinite after step {np.asarray(run.steps).tolist()}, whose "
-            "parameters are kept (a smaller learning rate?)",
+            f"training diverged{which}: the loss was NaN or infinite at step {_at(run.diverged_at, run.diverged)}; the "
+            f"parameters of step {_at(run.steps, run.diverged)}, the last recorded before, are kept (a smaller learning "
+            "rate?)",
             RuntimeWarning,
             stacklevel=3,
         )
+
+
+def _at(steps: Int[Array, "..."], some: Bool[Array, "..."]) -> str:
+    return ", ".join(map(str, np.asarray(steps)[np.asarray(some)][:8])) + (", …" if int(some.sum()) > 8 else "")
 
 
 def _check_optimizer(optimizer: Any, settings: Mapping[str, Any] | None) -> None:
@@ -191,12 +196,16 @@ def _initial(net: Any, params: Params | None, keys: PRNGKeyArray, columns: int, 
     if drawn:
         if not hasattr(net, "init"):
             raise ValueError("params= is required: a plain function f(params, X) has no init to draw them")
+        if any(base.__module__.startswith("flax.") for base in type(net).__mro__):
+            raise ValueError(
+                "params= is required: a Flax module is drawn by rfjax.interop.flax.from_linen(module, in_dim)"
+            )
         params = (
             net.init(keys, columns)
             if isinstance(net, Layer) or not keys.ndim
             else jax.vmap(lambda k: net.init(k, columns))(keys)
         )
-    params = jax.tree.map(lambda leaf: checks.floating("every parameter", leaf), params)
+    params = jax.tree.map(lambda leaf: checks.floating("every parameter", leaf), checks.no_statistics(params))
     if drawn:
         params = jax.tree.map(lambda leaf: leaf.astype(dtype), params)
     for leaf in jax.tree.leaves(params):

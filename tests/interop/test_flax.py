@@ -94,6 +94,10 @@ def test_flax_models_train_and_are_drawn_from_keys():
     np.testing.assert_allclose(linear(model.params, X), model.apply(model.params, X), rtol=1e-6)
 
 
+def train(module, **settings):
+    return rf.train(module, (X, X[:, 0]), optimizer=optax.sgd(0.1), steps=1, **settings)
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [
@@ -106,6 +110,10 @@ def test_flax_models_train_and_are_drawn_from_keys():
         (lambda: from_linen(Dense(rate=0.5), 16, variables=Dense().init(KEY, X)), "Dropout"),
         (lambda: from_linen(Dense(train=True), 16, variables=Dense().init(KEY, X)), "batch statistics"),
         (lambda: from_nnx(Convolutional, key=KEY, shape=(4, 4, 1)).init(KEY, 17), "in_dim must be 16"),
+        (lambda: rf.empirical_ntk(Dense(), Dense().init(KEY, X)), "batch statistics"),
+        (lambda: rf.linearize(Dense(), Dense().init(KEY, X)), "batch statistics"),
+        (lambda: train(Dense(), params=Dense().init(KEY, X)), "batch statistics"),
+        (lambda: train(Plain(), key=KEY), "from_linen"),
     ],
 )
 def test_what_cannot_be_a_function_is_said(make, says):

@@ -168,6 +168,14 @@ def test_a_chosen_part_is_that_part_of_the_kernel_and_all_parts_sum_to_it(jacobi
     np.testing.assert_allclose(*total, rtol=1e-12)
 
 
+def test_leaves_of_a_flat_pytree_are_layers():
+    flat = {"in": jnp.asarray(RNG.normal(size=(16, 3))), "out": jnp.asarray(RNG.normal(size=(3, 2)))}
+    layers = rf.empirical_ntk(lambda p, X: jnp.tanh(X @ p["in"]) @ p["out"], flat).layers()
+    assert sorted(layers) == ["in", "out"]
+    H = jnp.tanh(X @ flat["in"])
+    np.testing.assert_allclose(layers["out"](X), H @ H.T, rtol=1e-10)  # the last-layer kernel
+
+
 def test_the_choice_follows_the_model_of_time():
     dense = rf.mlp(depth=2, width=64, out=8)
     shapes = jax.eval_shape(lambda key: dense.init(key, 16), jax.random.key(0))
@@ -188,6 +196,8 @@ def test_the_choice_follows_the_model_of_time():
         (lambda: rf.empirical_ntk(network, {"n": np.arange(3)}), TypeError, "floating"),
         (lambda: rf.empirical_ntk(network, PARAMS, method="fast"), ValueError, "method must be one of"),
         (lambda: rf.empirical_ntk(lambda p, X: X[:, :, None], PARAMS)(X), ValueError, "must return"),
+        (lambda: rf.empirical_ntk(lambda p, X: (X, {}), PARAMS)(X), ValueError, "returned a tuple"),
+        (lambda: rf.empirical_ntk(network, None), ValueError, "at least one array"),
         (
             lambda: rf.empirical_ntk(network, PARAMS, outputs="diagonal").matvec(X, None, np.ones(5)),
             ValueError,

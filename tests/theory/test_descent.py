@@ -107,6 +107,15 @@ def test_a_dead_start_stays_and_is_called_collapsed():
     assert run.risk[0, -1] > 1
 
 
+def test_a_rate_that_diverges_fails_without_a_warning():
+    run = neuron_descent(
+        rf.tasks.single_neuron(2, bias=-1.0), random_starts(9, 3, seed=0), steps=600, learning_rate=50.0
+    )
+    assert run.failed.all()
+    assert not run.collapsed.any()
+    assert not np.isfinite(run.risk[:, -1]).any()
+
+
 def test_starts_have_the_law_of_a_uniform_direction():
     starts = random_starts(5, 20000, seed=2, norm=2.0)
     np.testing.assert_allclose(np.hypot(starts.parallel, starts.orthogonal), 2)

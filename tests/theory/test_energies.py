@@ -140,6 +140,22 @@ def test_rotations_leave_energies_alone():
         assert spectrum(one).variance == pytest.approx(spectrum(two).variance, rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("sigma", "message"),
+    [(lambda z: jnp.exp(z**2 / 3), "grows"), (lambda z: jnp.exp(0.26 * z**2), "grows"), (lambda z: 1 / z, "unbounded")],
+)
+@pytest.mark.parametrize("ask", [energies, spectrum])
+def test_targets_without_a_finite_variance_are_refused(sigma, message, ask):
+    with pytest.raises(ValueError, match=f"finite E σ², and .*{message}"):
+        ask(tasks.single_neuron(3, activation=sigma))
+
+
+def test_targets_that_grow_fast_may_have_a_variance():
+    a = 0.15  # E e^{2az²} = 1/√(1 − 4a)
+    found = energies(tasks.single_neuron(3, activation=lambda z: jnp.exp(a * z**2)))
+    assert found.second_moment == pytest.approx((1 - 4 * a) ** -0.5, rel=1e-9)
+
+
 def test_bad_input_is_refused():
     task = tasks.function(lambda X: X[:, 0], 3, variance=1.0)
     with pytest.raises(TypeError, match="estimate_energies"):

@@ -76,6 +76,26 @@ def test_it_is_above_the_bound_and_falls():
     assert np.all(np.diff(risk) < 0)
 
 
+class Own(rf.features.Law):
+    """A law that is known by its draws alone."""
+
+    law: rf.features.Law
+
+    def draw(self, key, count):
+        return self.law.draw(key, count)
+
+
+@pytest.mark.parametrize(
+    ("law", "rtol"), [(rf.features.Zero(), 1e-9), (rf.features.Constant(-1.0), 1e-9), (rf.features.Normal(0.7), 0.01)]
+)
+def test_any_law_counts_by_its_draws(law, rtol):
+    task = rf.tasks.single_neuron(5, bias=-1.0)
+    r = [10, 100]
+    np.testing.assert_allclose(
+        random_neuron_risk(task, r, bias=Own(law)), random_neuron_risk(task, r, bias=law), rtol=rtol
+    )
+
+
 @pytest.mark.parametrize("weights", ["sphere", pytest.param("gaussian", marks=pytest.mark.slow)])
 def test_modes_are_those_of_the_drawn_kernel(weights):
     task = rf.tasks.single_neuron(6, bias=0.5)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import mpmath
 import numpy as np
 import pytest
-from scipy.special import eval_gegenbauer, roots_gegenbauer
+from scipy.special import eval_gegenbauer, roots_gegenbauer, roots_genlaguerre
 
 import rfjax as rf
 from rfjax import activations
@@ -60,6 +60,7 @@ closed = {  # at the radius of the dimension, √d
     ),
     "rational": (lambda d: rf.rational_quadratic(0.7, 2.0), lambda c, d: (1 + 2 * d * (1 - c) / (1.4 * 4)) ** -0.7),
     "polynomial": (lambda d: rf.polynomial(3, 0.5, 2.0), lambda c, d: (0.5 * d * c + 2) ** 3),
+    "exponential": (lambda d: rf.exponential(0.3), lambda c, d: np.exp(0.3 * d * c)),
     "arc_cosine": (lambda d: rf.arc_cosine(1), lambda c, d: 2 * d * relu_dual(c)),
     "algebra": (
         lambda d: 2.0 * rf.rbf(3.0) * rf.polynomial(1, 1.0, 1.0) + 0.3,
@@ -162,6 +163,34 @@ def test_an_activation_known_by_quadrature_says_how_well():
     np.testing.assert_allclose(found.eigenvalues[[1, 3, 5]], expected, rtol=1e-8)
     with pytest.raises(ValueError, match=r"not converged for degree \d+ in d = 100.*remainder"):
         kernel_spectrum(rf.nngp(net), 100, degree=250)
+
+
+def test_a_slow_hermite_series_is_met_with_fewer_powers():
+    # elu has a jump in its second derivative: on a small cube, where powers of the cosine do not decay, its table of Hermite
+    # coefficients ends before they do.
+    d, k = 4, rf.ntk(rf.mlp(depth=1, width=1, b_std=0.1, activation=activations.elu))
+    points = jnp.asarray(1 - 2.0 * (np.arange(2**d)[:, None] >> np.arange(d) & 1))
+    found = kernel_spectrum(k, d, inputs="cube", tolerance=1e-3)
+    expected = np.linalg.eigvalsh(np.asarray(k(points)) / 2**d)[::-1]
+    mine = np.sort(np.repeat(found.eigenvalues, found.multiplicity.astype(int)))[::-1]
+    np.testing.assert_allclose(mine, expected, rtol=0, atol=1e-5 * expected[0])
+
+
+@pytest.mark.slow
+def test_an_activation_known_by_quadrature_under_the_gaussian_law():
+    """E k(x, x) and E k(x, y)² are the sums of all eigenvalues and of their squares: Gauss's rules of norms and angle."""
+    d = 30
+    k = rf.nngp(rf.mlp(depth=1, width=1, w_std=1.0, b_std=0.2, activation=activations.softplus))
+    found = kernel_spectrum(k, d, inputs="gaussian", degree=1, tolerance=0.1)
+    u, wu = roots_genlaguerre(10, d / 2 - 1)
+    c, wc = roots_gegenbauer(10, (d - 2) / 2)
+    r, wu, wc = np.sqrt(2 * u), wu / wu.sum(), wc / wc.sum()
+    x = r[:, None] * np.eye(1, d)
+    y = (r[:, None, None] * (c[:, None] * np.eye(1, d) + np.sqrt(1 - c * c)[:, None] * np.eye(1, d, 1))).reshape(-1, d)
+    square = np.asarray(k(jnp.asarray(x), jnp.asarray(y))).reshape(10, 10, 10) ** 2
+    assert found.trace == pytest.approx(wu @ np.asarray(k.diag(jnp.asarray(x))), rel=1e-6)
+    whole = np.einsum("i,j,l,ijl->", wu, wu, wc, square)
+    assert (found.multiplicity * found.eigenvalues**2).sum() == pytest.approx(whole, rel=1e-4)
 
 
 def test_the_gaussian_kernel_under_the_gaussian_law():
@@ -285,10 +314,11 @@ def test_bad_settings_are_refused():
         ({"inputs": "cube", "degree": 6}, "degree must be at most d = 5"),
         ({"inputs": "gaussian", "radius": 1.0}, "radius must be left out"),
         ({"radius": -1.0}, "radius must be"),
+        ({"kernel": rf.exponential(1.0), "radius": 30.0}, "past float64"),
         ({"tolerance": 0.0}, "tolerance must be"),
     ):
         with pytest.raises(ValueError, match=message):
-            kernel_spectrum(kernel, **({"d": 5} | settings))
+            kernel_spectrum(**({"kernel": kernel, "d": 5} | settings))
     jump = rf.mlp(depth=1, width=1, activation=activations.from_function(lambda z: jnp.where(z > 0, z + 1, 0)))
     with pytest.raises(ValueError, match="jump"):
         kernel_spectrum(rf.ntk(jump), 5)

@@ -76,13 +76,23 @@ def test_metrics_may_count():
 def test_divergence_stops_warns_and_keeps_the_last_good_parameters():
     # Two seeds: one starts at the minimum, where it stays; one next to it, at a rate that is far too large.
     starts, keys = jnp.stack([jnp.zeros(3), W]), jax.random.split(KEY, 2)
-    with pytest.warns(RuntimeWarning, match="training diverged in 1 of 2 seeds: .* after step"):
+    with pytest.warns(RuntimeWarning, match="training diverged in 1 of 2 seeds: .* at step"):
         run = train(data=(X, 0 * Y), optimizer=optax.sgd(1e3), steps=200, params=starts, key=keys, record=10)
     np.testing.assert_array_equal(run.diverged, [False, True])
     good = int(run.steps[1])
     assert int(run.steps[0]) == 200
     assert good % 10 == 0
     assert 0 < good < 200
+    at = int(run.diverged_at[1])  # the first step with an infinite loss, by the same descent written out
+    path = np.asarray(W)
+    with np.errstate(over="ignore"):
+        for _ in range(at - 1):
+            path = path - 1e3 * X.T @ (X @ path) / 12
+        assert np.isfinite(np.sum((X @ path) ** 2))
+        path = path - 1e3 * X.T @ (X @ path) / 12
+        assert not np.isfinite(np.sum((X @ path) ** 2))
+    assert good <= at <= good + 10
+    assert int(run.diverged_at[0]) == -1
     expected = np.linalg.matrix_power(np.eye(3) - 1e3 * X.T @ X / 12, good) @ np.asarray(W)
     np.testing.assert_allclose(run.params[1], expected, rtol=1e-9)
     np.testing.assert_array_equal(run.params[0], 0)
