@@ -14,9 +14,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from rfjax.numerics import Covariance, gram, norm, settled
+from rfjax.numerics import Covariance, gram, less_multiple, norm, settled
 
-NEAR_ANGLE = 1e-3  # |cos θ| beyond 1 − this is taken from differences: θ from the product is good to eps/√(2e-3)
+NEAR_ANGLE = 5e-3  # |cos θ| beyond 1 − this is taken from differences: θ from the product is good to some eps/√1e-2
 NEAR_DISTANCE = 1e-2  # of ‖x‖² + ‖y‖², for distances: narrow kernels err by e^{−tτ/2}·t·eps, below 1e-5 at this τ
 _NEIGHBOURS = 3  # of a point, so close, that are corrected one at a time
 _BLOCK = 8  # rows that share one decision beyond that
@@ -210,16 +210,29 @@ def _small_angles(left: Points, right: Points, folded: Float[Array, "..."]) -> F
     """`folded` of nearly parallel or opposite pairs, from the part of ±y − x that is orthogonal to the shorter of the two.
 
     e = direction of the shorter,  δ = ±y − x,  p = δ − e⟨e, δ⟩;   sin θ = ‖p‖/longer,  1 − cos θ = sin²θ/(1 + cos θ)
+
+    Of points that are nearly multiples of each other little is left of δ, and rounding of e shows.  There p comes from
+    p₀ = longer − t·shorter, t = ⟨shorter, longer⟩/‖shorter‖², with products of twice the digits: p = p₀ − e⟨e, p₀⟩.
     """
     (X, x, a), (Y, y, b) = left, right
     beyond = folded < 0
     sign = jnp.where(beyond, -1, 1).astype(X.dtype)[..., None]
-    difference = sign * Y - X
     axis = jnp.where(a <= b, x, sign * y)
-    across = difference - axis * jnp.sum(axis * difference, axis=-1, keepdims=True)
+    across = _orthogonal(axis, sign * Y - X)
+    shorter, longer = jnp.where(a <= b, X, sign * Y), jnp.where(a <= b, sign * Y, X)
+    ratio = jnp.sum(axis * longer, axis=-1, keepdims=True) / _or_one(jnp.minimum(a, b))
+    exact = _orthogonal(axis, less_multiple(longer, ratio, shorter))
+    exact = jnp.where(a <= b, exact, -exact)
+    # As a correction: derivatives are those of the plain form.  Beyond the range of the dtype it is left out.
+    across = across + lax.stop_gradient(jnp.where(jnp.isfinite(exact), exact - across, 0))
     square = jnp.sum((across / _or_one(jnp.maximum(a, b))) ** 2, axis=-1)
     smaller = square / (1 + jnp.sqrt(jnp.maximum(1 - square, 0.5)))
     return _signed(smaller, beyond)
+
+
+def _orthogonal(axis: Float[Array, "... d"], v: Float[Array, "... d"]) -> Float[Array, "... d"]:
+    """The part of v that is orthogonal to the unit vector `axis`."""
+    return v - axis * jnp.sum(axis * v, axis=-1, keepdims=True)
 
 
 def _distances(left: Points, right: Points, square: Float[Array, "..."]) -> Float[Array, "..."]:
