@@ -11,7 +11,7 @@ from jax import lax
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from rfjax import checks
-from rfjax.dynamics.lanczos import largest_eigenvalue, require_range
+from rfjax.dynamics.lanczos import largest_eigenvalue
 from rfjax.dynamics.problem import alive, combine, prepare, project, spectrum
 from rfjax.dynamics.step_size import critical, momentum_settings, require_stable
 from rfjax.dynamics.trajectory import Trajectory
@@ -204,7 +204,6 @@ def gradient_descent(
     kernel, X, residual, start = prepare(model, X, y, start)
     if solver == "iterate":
         top: Any = largest_eigenvalue(kernel, X)
-        require_range(top)
         limit = critical(top, X.shape[0], momentum, nesterov)
         require_stable(learning_rate, limit, throw)
         return IteratedDescent(kernel, X, start, residual, learning_rate, momentum, limit, nesterov)

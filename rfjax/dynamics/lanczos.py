@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 from rfjax import checks
 from rfjax.kernels import Kernel
 from rfjax.numerics import matmul, safe_divide
+from rfjax.regression.gram import check_spectrum
 
 _STEPS = 64  # at most, for the largest eigenvalue: kernels' spectra decay, and ten are plenty
 _SEED = 0  # of the vector it starts from, which leaves the answer unchanged to rounding
@@ -29,10 +30,11 @@ def krylov(
     A step is one product with k(X), and two orthogonalisations against everything before: V stays orthogonal to
     rounding.  Where the Krylov space ends early, what is left is zero.
 
-    **Raises** ValueError where a product leaves the range of its dtype.
+    **Raises** ValueError where a product leaves the range of its dtype, or a Ritz value is below zero beyond rounding.
     """
     result = _krylov(kernel, X, b, rank)
     require_range(result[0])
+    check_spectrum(jnp.sort(result[0], axis=None), size=X.shape[0])
     return result
 
 
@@ -46,28 +48,39 @@ def _krylov(
     return ritz, matmul(jnp.swapaxes(S, 1, 2), V), projections, beside[:, -1:] * S[:, -1] * projections
 
 
-@jax.jit
 def largest_eigenvalue(kernel: Kernel, X: Float[Array, "n d"]) -> Float[Array, ""]:
-    """λ_max of k(X), to rounding: Lanczos steps until the Ritz residual, whose square is the error, is √eps·λ_max."""
+    """λ_max of k(X), to rounding: Lanczos steps until the Ritz residual, whose square is the error, is √eps·λ_max.
+
+    **Raises** ValueError as `krylov`.
+    """
+    extremes = _extremes(kernel, X)
+    require_range(extremes)
+    check_spectrum(extremes, size=X.shape[0])
+    return extremes[1]
+
+
+@jax.jit
+def _extremes(kernel: Kernel, X: Float[Array, "n d"]) -> Float[Array, " 2"]:
+    """The least and the largest Ritz value."""
     n, steps = X.shape[0], min(X.shape[0], _STEPS)
     noise = jax.random.normal(jax.random.key(_SEED), (n, 1), X.dtype)
     tolerance = float(jnp.finfo(X.dtype).eps) ** 0.5
-    Carry = tuple[Int[Array, ""], State, Float[Array, ""], Float[Array, ""]]
+    Carry = tuple[Int[Array, ""], State, Float[Array, " 2"], Float[Array, ""]]
 
     def going(carry: Carry) -> Bool[Array, ""]:
-        k, _, top, residual = carry
-        return (k < steps) & (residual > tolerance * top)
+        k, _, extremes, residual = carry
+        return (k < steps) & (residual > tolerance * extremes[1])
 
     def step(carry: Carry) -> Carry:
         k, state, _, _ = carry
         state = _step(kernel, X, k, state)
         diagonal, beside = state[2][0], state[3][0]
         ritz, S = jnp.linalg.eigh(_tridiagonal(diagonal, jnp.where(jnp.arange(steps) < k, beside, 0)))
-        return k + 1, state, ritz[-1], beside[k] * jnp.abs(S[k, -1])
+        return k + 1, state, ritz[jnp.array([0, -1])], beside[k] * jnp.abs(S[k, -1])
 
     state = _begin(X, 1 + noise, steps)  # a constant is near the first eigenvector of most kernels
-    zero = jnp.zeros((), state[0].dtype)
-    return lax.while_loop(going, step, (jnp.asarray(0), state, zero, zero + jnp.inf))[2]
+    extremes = jnp.zeros(2, state[0].dtype)
+    return lax.while_loop(going, step, (jnp.asarray(0), state, extremes, jnp.inf + extremes[0]))[2]
 
 
 def require_range(value: Array) -> None:

@@ -11,7 +11,7 @@ from rfjax import checks
 from rfjax.kernels import Kernel
 from rfjax.numerics import matmul
 from rfjax.regression import Start, as_start, start_values
-from rfjax.regression.gram import as_kernel, as_points, square_gram
+from rfjax.regression.gram import as_kernel, as_points, check_spectrum, square_gram
 
 Problem = tuple[Kernel, Float[Array, "n d"], Float[Array, "n ..."], Start | None]
 
@@ -25,8 +25,12 @@ def prepare(model: Any, X: Any, y: Any, start: Any) -> Problem:
 
 
 def spectrum(kernel: Kernel, X: Float[Array, "n d"]) -> tuple[Float[Array, " n"], Float[Array, "n n"]]:
-    """Eigenvalues of k(X), ascending, and its eigenvectors.  Raises ValueError for several rows a point."""
+    """Eigenvalues of k(X), ascending, and its eigenvectors.
+
+    **Raises** ValueError for several rows a point, or a kernel that is not positive semi-definite, with its eigenvalue.
+    """
     eigenvalues, eigenvectors = jnp.linalg.eigh(square_gram(kernel, X))
+    check_spectrum(eigenvalues)
     return eigenvalues, eigenvectors
 
 

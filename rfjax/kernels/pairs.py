@@ -14,9 +14,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from rfjax.numerics import Covariance, gram, norm, settled
+from rfjax.numerics import Covariance, gram, less_multiple, norm, settled
 
-NEAR_ANGLE = 1e-3  # |cos θ| beyond 1 − this is taken from differences: θ from the product is good to eps/√(2e-3)
+NEAR_ANGLE = 5e-3  # |cos θ| beyond 1 − this is taken from differences: θ from the product is good to some eps/√1e-2
 NEAR_DISTANCE = 1e-2  # of ‖x‖² + ‖y‖², for distances: narrow kernels err by e^{−tτ/2}·t·eps, below 1e-5 at this τ
 _NEIGHBOURS = 3  # of a point, so close, that are corrected one at a time
 _BLOCK = 8  # rows that share one decision beyond that
@@ -108,9 +108,15 @@ class CrossPairs(Pairs):
     def squared_distance(self) -> Float[Array, "n m"]:
         centre = lax.stop_gradient(jnp.mean(self.Y, axis=0))  # distances do not change, and what cancels shrinks
         X, Y = self.X - centre, self.Y - centre
+        largest = lax.stop_gradient(jnp.maximum(jnp.abs(X).max(), jnp.abs(Y).max()))
+        unit = jnp.where(
+            largest**4 < jnp.inf, jnp.ones_like(largest), largest
+        )  # of what is squared: ∞ − ∞ is no distance
+        X, Y = X / unit, Y / unit
         total = jnp.sum(X**2, axis=1)[:, None] + jnp.sum(Y**2, axis=1)
         square = jnp.maximum(total - 2 * gram(X, Y), 0)
         close = self._others(square <= NEAR_DISTANCE * total)
+        square = unit * (unit * square)
         square = _corrected(_distances, square, close, (self.X,), (self.Y,))
         return square if self.identity is None else jnp.where(self._same, 0, square)
 
@@ -210,16 +216,33 @@ def _small_angles(left: Points, right: Points, folded: Float[Array, "..."]) -> F
     """`folded` of nearly parallel or opposite pairs, from the part of ±y − x that is orthogonal to the shorter of the two.
 
     e = direction of the shorter,  δ = ±y − x,  p = δ − e⟨e, δ⟩;   sin θ = ‖p‖/longer,  1 − cos θ = sin²θ/(1 + cos θ)
+
+    Of points of unequal length that are nearly multiples of each other little is left of δ, and rounding of e shows.
+    There p comes from p₀ = longer − t·shorter, t = ⟨shorter, longer⟩/‖shorter‖², with products of twice the digits.
     """
     (X, x, a), (Y, y, b) = left, right
     beyond = folded < 0
     sign = jnp.where(beyond, -1, 1).astype(X.dtype)[..., None]
-    difference = sign * Y - X
     axis = jnp.where(a <= b, x, sign * y)
-    across = difference - axis * jnp.sum(axis * difference, axis=-1, keepdims=True)
+    difference = sign * Y - X
+    across = _orthogonal(axis, difference)
+    shorter, longer = jnp.where(a <= b, X, sign * Y), jnp.where(a <= b, sign * Y, X)
+    ratio = jnp.sum(axis * longer, axis=-1, keepdims=True) / _or_one(jnp.minimum(a, b))
+    exact = _orthogonal(axis, less_multiple(longer, ratio, shorter))
+    # The plain form errs by eps·‖δ‖, this one by eps^1.5·‖longer‖: less than that is 0.
+    eps, length = float(jnp.finfo(X.dtype).eps), jnp.maximum(a, b)
+    exact = jnp.where(norm(exact)[..., None] <= 4 * eps**1.5 * length, 0, jnp.where(a <= b, exact, -exact))
+    better = (norm(difference)[..., None] > eps**0.5 * length) & jnp.isfinite(exact)
+    # As a correction, so that derivatives are those of the plain form.
+    across = across + lax.stop_gradient(jnp.where(better, exact - across, 0))
     square = jnp.sum((across / _or_one(jnp.maximum(a, b))) ** 2, axis=-1)
     smaller = square / (1 + jnp.sqrt(jnp.maximum(1 - square, 0.5)))
     return _signed(smaller, beyond)
+
+
+def _orthogonal(axis: Float[Array, "... d"], v: Float[Array, "... d"]) -> Float[Array, "... d"]:
+    """The part of v that is orthogonal to the unit vector `axis`."""
+    return v - axis * jnp.sum(axis * v, axis=-1, keepdims=True)
 
 
 def _distances(left: Points, right: Points, square: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -12,6 +12,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float
 
 from rfjax import checks
@@ -19,6 +20,8 @@ from rfjax.kernels.base import Kernel
 from rfjax.kernels.hyperparameters import Scalar, Scales, like, real, scales
 from rfjax.kernels.pairs import Pairs
 from rfjax.numerics import safe_divide, safe_sqrt
+
+_FAR = 1e3  # e^{−r} has reached 0
 
 
 class RBF(Kernel):
@@ -95,11 +98,16 @@ def _squared_distance(pairs: Pairs, length_scale: Scales) -> Float[Array, "..."]
     """s, the squared distance in length scales.  Raises ValueError unless there is one a column."""
     if jnp.ndim(length_scale) == 0:
         square = pairs.squared_distance
-        return square / like(length_scale, square) ** 2
+        scale = like(length_scale, square)
+        # Distances beyond the range of the dtype have derivative 0.
+        largest = jnp.finfo(square.dtype).max
+        far = ~(lax.stop_gradient(square / scale / scale) < largest)
+        return jnp.where(far, largest, jnp.where(far, 0, square) / scale / scale)
     entries = jnp.shape(length_scale)[0]
     if entries != pairs.columns:
         raise ValueError(f"length_scale must have one entry a column: got {entries} for {pairs.columns} columns")
-    return pairs.transformed(lambda X: X / jnp.asarray(length_scale, X.dtype)).squared_distance
+    square = pairs.transformed(lambda X: X / jnp.asarray(length_scale, X.dtype)).squared_distance
+    return jnp.minimum(square, jnp.finfo(square.dtype).max)
 
 
 def _half_integer(nu: Any) -> float:
@@ -112,7 +120,7 @@ def _half_integer(nu: Any) -> float:
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _matern(square: Float[Array, "..."], p: int) -> Float[Array, "..."]:
     """The Matérn kernel of ν = p + ½ as a function of r²."""
-    r = safe_sqrt(square)
+    r = jnp.minimum(safe_sqrt(square), _FAR)
     total = jnp.zeros_like(r)
     for i in range(p + 1):  # from the highest power, p − i, down
         ways = Fraction(math.factorial(p) * math.factorial(p + i), math.factorial(2 * p) * math.factorial(i))

@@ -13,7 +13,7 @@ from rfjax.numerics.gaussian import (
     relu_pair_moment,
 )
 from rfjax.numerics.hermite import gaussian_quadrature, hermite, hermite_functions
-from rfjax.numerics.products import gram, matmul, settled
+from rfjax.numerics.products import gram, less_multiple, matmul, settled
 from rfjax.numerics.safe import angle, arctan2, norm, safe_divide, safe_sqrt, sin_minus_theta_cos
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "gram",
     "hermite",
     "hermite_functions",
+    "less_multiple",
     "matmul",
     "norm",
     "normal_cdf",

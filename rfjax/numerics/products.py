@@ -23,3 +23,22 @@ def settled(values: Array, probe: Array | None = None) -> Array:
     """
     lost = jnp.isnan(values if probe is None else probe).any()
     return lax.cond(lost, lambda: values * jnp.nan, lambda: values)
+
+
+def less_multiple(
+    y: Float[Array, "... d"], t: Float[Array, "... 1"], x: Float[Array, "... d"]
+) -> Float[Array, "... d"]:
+    """y − t·x with the error of twice the digits, where little is left of y.
+
+        t = t₁ + t₂, x = x₁ + x₂ in halves of the digits, whose products are exact:  y − t₁x₁ − t₁x₂ − t₂x₁ − t₂x₂
+
+    Dekker 1971, *A floating-point technique for extending the available precision*.
+    """
+    (t1, t2), (x1, x2) = _halves(t), _halves(x)
+    return y - t1 * x1 - t1 * x2 - t2 * x1 - t2 * x2
+
+
+def _halves(x: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    info = jnp.finfo(x.dtype)
+    high = lax.reduce_precision(x, info.nexp, info.nmant // 2)
+    return high, x - high

@@ -98,23 +98,32 @@ def _advice(K: Float[Array, "n n"], noise: Float[Array, "..."]) -> str:
     )
 
 
-def rounding(eigenvalues: Float[Array, " n"], scale: Float[Array, ""] | None = None) -> Float[Array, ""]:
-    """How far below zero the computed eigenvalues [n] of a positive semi-definite matrix may be.
+def rounding(
+    eigenvalues: Float[Array, " r"], scale: Float[Array, ""] | None = None, *, size: int | None = None
+) -> Float[Array, ""]:
+    """How far below zero the computed eigenvalues of a positive semi-definite matrix may be, `size` = n of them.
 
     max(n, 100)·eps·scale, the largest |λ| by default: the rounding errors of a kernel's entries and of the eigenvalues.
     """
-    units = max(eigenvalues.shape[0], 100) * jnp.finfo(eigenvalues.dtype).eps
+    units = max(size or eigenvalues.shape[0], 100) * jnp.finfo(eigenvalues.dtype).eps
     return units * (jnp.max(jnp.abs(eigenvalues)) if scale is None else scale)
 
 
-def check_spectrum(eigenvalues: Float[Array, " n"], scale: Float[Array, ""] | None = None) -> None:
+def check_spectrum(
+    eigenvalues: Float[Array, " r"], scale: Float[Array, ""] | None = None, *, size: int | None = None
+) -> None:
     """Nothing for the ascending eigenvalues [n] of a positive semi-definite matrix; traced ones pass unchecked.
+
+    With `size` = n they may be Ritz values [r]: the smallest eigenvalue is that small, or smaller.
 
     **Raises** ValueError that names the smallest where it is below zero by more than `rounding`.
     """
-    if not checks.is_traced(eigenvalues) and bool(eigenvalues[0] < -rounding(eigenvalues, scale)):
-        size = eigenvalues.shape[0]
+    if checks.is_traced(eigenvalues):
+        return
+    n = eigenvalues.shape[0] if size is None else size
+    if bool(eigenvalues[0] < -rounding(eigenvalues, scale, size=n)):
+        has = "has the eigenvalue" if size is None else "has an eigenvalue at or below"
         raise ValueError(
-            f"the kernel is not positive semi-definite at these points: the {size} x {size} matrix has the eigenvalue "
+            f"the kernel is not positive semi-definite at these points: the {n} x {n} matrix {has} "
             f"{float(eigenvalues[0]):.6g} (the largest is {float(eigenvalues[-1]):.6g})"
         )

@@ -16,6 +16,7 @@ from rfjax.numerics import gram, matmul
 from rfjax.regression.fit import FeatureFit, KernelFit
 from rfjax.regression.gram import check_spectrum, rounding, square_gram
 from rfjax.regression.solvers import Stats
+from rfjax.regression.solvers.base import Stopwatch
 
 _INNER = 200  # steps of conjugate gradients at most, for one of Newton's
 _HALVINGS = 30
@@ -37,6 +38,7 @@ def logistic_regression(
 
     **Raises** as `rf.classify`.
     """
+    watch = Stopwatch()
     checks.number("ridge", ridge, above=0.0)
     least = math.sqrt(jnp.finfo(X.dtype).eps)
     limit = checks.number("tolerance", least if tolerance is None else tolerance, above=0.0)
@@ -61,6 +63,10 @@ def logistic_regression(
         ridge=ridge,
         residual=found.residual,
         ok=found.ok,
+        iterations=found.steps,
+        seconds=watch.read(coefficients),
+        memory=matrix.dtype.itemsize * (2 * matrix.size + 2 * size * size),
+        reason="the one solver of the logistic loss",
     )
     if isinstance(model, Kernel):
         return KernelFit(model, X, coefficients, None, stats)
@@ -76,21 +82,22 @@ class _Found(NamedTuple):
     coefficients: Float[Array, "k c"]
     eigenvalues: Float[Array, " k"]
     residual: Float[Array, ""]
+    steps: Int[Array, ""]
     ok: Bool[Array, ""]
 
 
 @jax.jit
 def _dual(K: Float[Array, "n n"], T: Float[Array, "n c"], ridge: Any, tolerance: Any, iterations: Any) -> _Found:
     s, V = jnp.linalg.eigh(K)
-    P, _, residual = _newton(V * jnp.sqrt(jnp.maximum(s, 0)), s, T, ridge, tolerance, iterations)
-    return _Found((T - P) / ridge, s, residual, (residual <= tolerance) & (s[0] >= -rounding(s)))
+    P, _, residual, steps = _newton(V * jnp.sqrt(jnp.maximum(s, 0)), s, T, ridge, tolerance, iterations)
+    return _Found((T - P) / ridge, s, residual, steps, (residual <= tolerance) & (s[0] >= -rounding(s)))
 
 
 @jax.jit
 def _primal(F: Float[Array, "n p"], T: Float[Array, "n c"], ridge: Any, tolerance: Any, iterations: Any) -> _Found:
     s, V = jnp.linalg.eigh(gram(F.T, F.T))
-    _, w, residual = _newton(matmul(F, V), s, T, ridge, tolerance, iterations)
-    return _Found(matmul(V, w), s, residual, residual <= tolerance)
+    _, w, residual, steps = _newton(matmul(F, V), s, T, ridge, tolerance, iterations)
+    return _Found(matmul(V, w), s, residual, steps, residual <= tolerance)
 
 
 class _State(NamedTuple):
@@ -102,8 +109,8 @@ class _State(NamedTuple):
 
 def _newton(
     B: Float[Array, "n k"], s: Float[Array, " k"], T: Float[Array, "n c"], ridge: Any, tolerance: Any, iterations: Any
-) -> tuple[Float[Array, "n c"], Float[Array, "k c"], Float[Array, ""]]:
-    """Probabilities P, the w that minimises Σ_i ℓ((B w)_i, T_i) + ½ ridge·‖w‖², and its gradient, relative to w = 0.
+) -> tuple[Float[Array, "n c"], Float[Array, "k c"], Float[Array, ""], Int[Array, ""]]:
+    """Probabilities P, the w that minimises Σ_i ℓ((B w)_i, T_i) + ½ ridge·‖w‖², its gradient relative to w = 0, steps.
 
     BᵀB = diag(s), so that the Hessian Bᵀ S B + ridge·I, S the covariance of the classes at a point, is nearly diagonal:
     conjugate gradients solve with it in a few steps.
@@ -152,7 +159,7 @@ def _newton(
         return (relative(state) > tolerance) & (state.step < iterations)
 
     last = lax.while_loop(unfinished, descend, first)
-    return _means(last.F), last.w, relative(last)
+    return _means(last.F), last.w, relative(last), last.step
 
 
 def _means(F: Float[Array, "n c"]) -> Float[Array, "n c"]:

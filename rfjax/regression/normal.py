@@ -78,7 +78,8 @@ def corrected(
     G = gram(F.T, F.T)
     c, residual, ok = solve(G, matmul(F.T, y), ridge, throw=throw)
     r = matmul(F.T, y - matmul(F, c)) - ridge * c
-    return c + solve(G, r, ridge, throw=False)[0], residual, ok
+    change, _, better = solve(G, r, ridge, throw=False)
+    return c + jnp.where(better, change, 0), residual, ok
 
 
 def predictions(phi: FeatureMap, c: Float[Array, "p ..."], X: Any) -> Float[Array, "m ..."]:

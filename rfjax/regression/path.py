@@ -15,6 +15,7 @@ from rfjax.kernels import Kernel
 from rfjax.regression.fit import FeatureFit, KernelFit, Start, as_start, start_values
 from rfjax.regression.gram import as_points, square_gram
 from rfjax.regression.solvers import Stats
+from rfjax.regression.solvers.base import Stopwatch
 from rfjax.regression.spectral import checked, dual, features
 
 CRITERIA = ("loo", "gcv")
@@ -27,7 +28,7 @@ class RidgePath(eqx.Module):
     y_i − f_{−i}(x_i), f_{−i} being the fit to all points but the i-th.  `loo` [r, ...] is their mean square, an
     estimate of the error on new points, `gcv` [r, ...] the generalised cross-validation score, which estimates the
     same; `degrees_of_freedom` [r] = tr K(K + ridge·I)⁻¹ is the number of effective parameters.  `residual` [r] and
-    `ok` [r] tell how well each system was solved.
+    `ok` [r] tell how well each system was solved; `seconds` is the time of all, 0 under tracing.
     """
 
     model: Kernel | FeatureMap
@@ -42,6 +43,7 @@ class RidgePath(eqx.Module):
     degrees_of_freedom: Float[Array, " r"]
     residual: Float[Array, " r"]
     ok: Bool[Array, " r"]
+    seconds: float = 0.0
 
     @property
     def loo_predictions(self) -> Float[Array, "r n ..."]:
@@ -64,14 +66,18 @@ class RidgePath(eqx.Module):
         at = self._least("loo") if ridge is index is None else self._at(ridge) if index is None else self._number(index)
         kernel = isinstance(self.model, Kernel)
         coefficients = self.coefficients[at]
+        size = coefficients.shape[0] if kernel else min(coefficients.shape[0], self.X.shape[0])
         stats = Stats(
             solver="eigh",
-            form="dual" if kernel else "primal",
+            form="dual" if kernel or size < coefficients.shape[0] else "primal",
             dtype=str(coefficients.dtype),
-            size=coefficients.shape[0],
+            size=size,
             ridge=self.ridges[at],
             residual=self.residual[at],
             ok=self.ok[at],
+            seconds=self.seconds,
+            memory=coefficients.dtype.itemsize * (3 * size**2 + self.coefficients.size + self.loo_residuals.size),
+            reason=f"one eigendecomposition for {self.ridges.shape[0]} ridges",
         )
         if isinstance(self.model, Kernel):
             return KernelFit(self.model, self.X, coefficients, self.start, stats)
@@ -122,6 +128,7 @@ def ridge_path(
     eigenvalue, and for ridges that leave the matrix singular or a point of leverage 1, with those that would not (under
     tracing the error comes at run time; with throw=False those have `path.ok` False and NaN in their row).
     """
+    watch = Stopwatch()
     X = as_points(model, X)
     if X.shape[0] < 2:
         raise ValueError("X must have at least two rows, got 1: leaving one out leaves none")
@@ -146,6 +153,7 @@ def ridge_path(
         degrees_of_freedom=solved.degrees_of_freedom,
         residual=solved.residual,
         ok=solved.ok,
+        seconds=watch.read(coefficients),
     )
 
 

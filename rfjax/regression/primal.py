@@ -29,7 +29,7 @@ def fit_features(
 
     Where φ(X) is large and p <= n it is never held: its normal equations are accumulated over blocks of rows.
     """
-    watch = Stopwatch()
+    watch, asked = Stopwatch(), solver is not None
     if solver is not None and not isinstance(solver, Cholesky):
         if solver.streams:
             raise ValueError(f"solver {solver.name!r} is for kernels: a feature map knows cholesky and cg")
@@ -39,7 +39,7 @@ def fit_features(
     rows = None if checks.is_traced(y, ridge) else block_rows(phi, X)
     if rows is not None and jax.eval_shape(phi, X[:1]).shape[1] <= X.shape[0]:
         c, residual, ok, memory = streamed_solve(phi, X, y, ridge, rows, throw=throw)
-        form, size, reason = "primal", c.shape[0], f"streamed in blocks of {rows} rows"
+        form, size, why = "primal", c.shape[0], f", streamed in blocks of {rows} rows"
     else:
         F = phi(jnp.asarray(X))
         n, p = F.shape
@@ -49,9 +49,10 @@ def fit_features(
         else:
             alpha, residual, ok = solve(gram(F, F), y, ridge, throw=throw)
             c = matmul(F.T, alpha)
-        form, size, reason = ("primal", p, "asked for") if p <= n else ("dual", n, "asked for")
+        form, size, why = ("primal", p, "") if p <= n else ("dual", n, "")
         memory = F.dtype.itemsize * (n * p + 3 * size * size)
     seconds = watch.read(c)
+    reason = ("asked for" if asked else f"the {form} system of the features is {size} x {size}") + why
     stats = Stats(
         "cholesky", form, str(c.dtype), size, ridge, residual, ok, seconds=seconds, memory=memory, reason=reason
     )

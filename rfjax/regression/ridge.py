@@ -46,9 +46,10 @@ def ridge_regression(
     map knows "cholesky" and "cg"; where φ(X) is large "cholesky" reads X in blocks too, and holds a block of φ(X) only.
 
     With "cholesky" and "cg" it jits, vmaps and (Cholesky) differentiates.  **Raises** TypeError or ValueError for bad
-    data or settings; ValueError, naming a ridge that works, when the matrix is not positive definite, or saying what was
-    reached when an iterative solver misses its tolerance (under tracing the error comes at run time; with throw=False
-    the fit has `fit.stats.ok` False instead, and NaN coefficients where there is no solution).
+    data or settings; ValueError, naming the kernel's negative eigenvalue or else a ridge that works, when the matrix is
+    not positive definite, or saying what was reached when an iterative solver misses its tolerance (under tracing the
+    error comes at run time; with throw=False the fit has `fit.stats.ok` False instead, and NaN coefficients where there
+    is no solution).
     """
     as_kernel(model)
     chosen = as_solver(solver, key)

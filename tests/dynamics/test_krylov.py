@@ -125,6 +125,26 @@ def test_the_critical_rate_of_other_models(p):
     assert critical(jnp.asarray(0.0), 4, 0.5, False) == np.inf  # of a kernel that is zero
 
 
+class _Distance(rf.Kernel):
+    """‖x − y‖² + 1, which is no kernel."""
+
+    def _evaluate(self, pairs):
+        return pairs.squared_distance + 1.0
+
+
+def test_a_kernel_that_is_none_is_named_with_an_eigenvalue():
+    X = np.random.default_rng(0).normal(size=(12, 3))
+    y, bad = X[:, 0], _Distance()
+    for train in (
+        lambda: rf.gradient_flow(bad, X, y),
+        lambda: rf.gradient_flow(bad, X, y, solver="lanczos"),
+        lambda: rf.gradient_descent(bad, X, y, learning_rate=0.1, solver="iterate"),
+        lambda: rf.critical_learning_rate(bad, X),
+    ):
+        with pytest.raises(ValueError, match="not positive semi-definite at these points: the 12 x 12 matrix has"):
+            train()
+
+
 def test_bad_settings_raise(p):
     for settings, error, says in (
         ({"rank": 3}, ValueError, "belong to solver='lanczos'"),

@@ -70,6 +70,12 @@ def test_kernel_ridge_is_scikit_learn_s():
         np.testing.assert_allclose(ours.predict(Z), theirs.predict(Z), rtol=0, atol=1e-10)
 
 
+def test_a_solver_that_draws_has_a_seed():
+    first, again = (KernelRidge(solver="nystrom", random_state=0).fit(X, Y).predict(Z) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    assert np.isfinite(KernelRidge(solver="nystrom").fit(X, Y).predict(Z)).all()
+
+
 def test_the_classifier_is_least_squares_on_signs():
     names = np.array(["no", "perhaps", "yes"])[(X[:, 0] > 0.5).astype(int) + (X[:, 0] > -0.5)]
     fit = NTKClassifier(depth=1, ridge=0.3).fit(X, names)

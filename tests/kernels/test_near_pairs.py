@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import rfjax as rf
 from rfjax import activations
 from rfjax.kernels import CrossPairs, DiagonalPairs, rbf
 from rfjax.networks import mlp
@@ -95,6 +96,23 @@ def test_zero_points_have_the_kernel_of_the_biases(tables):
         else:
             assert (cross[:, :, zero] > 0).all()
             assert (right[:, zero] > 0).all()
+
+
+@pytest.mark.parametrize("d", [3, 784])
+def test_a_sign_of_signs_keeps_the_angle_of_multiples(d):
+    # It goes like √θ, where nothing is harder: an angle of eps, as rounding leaves it between x and 2.7·x, is √eps.
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(6, d)).astype(np.float32)
+    moves = np.array([0, 1e-7, 1e-6, 1e-4, 1e-2, 0.04, 0.05, 0.09, 0.11, 0.3])[:, None, None] * rng.normal(size=(6, d))
+    factors = np.array([1, -1, 2.7, -1.3, 1.001, 1e-3])[:, None, None, None]
+    Y = (factors * (X + moves)).reshape(-1, d).astype(np.float32)
+    unit = [v / np.sqrt((v**2).sum(axis=1, keepdims=True)) for v in (X.astype(np.longdouble), Y.astype(np.longdouble))]
+    length = [np.sqrt(((unit[0][:, None] + sign * unit[1]) ** 2).sum(axis=-1)).astype(float) for sign in (-1, 1)]
+    share = 2 * np.arctan2(*length) / np.pi  # θ/π; the next layer has cos θ' = 1 − 2θ/π, that is sin²(θ'/2) = θ/π
+    exact = 1 - 4 * np.arctan2(np.sqrt(share), np.sqrt(1 - share)) / np.pi
+    gram = rf.nngp(mlp(depth=2, width=1, activation=activations.sign, w_std=1.0))(X, Y)
+    assert gram.dtype == np.float32
+    np.testing.assert_allclose(gram, exact, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("length_scale", [1.0, 1e-2, 1e-3])

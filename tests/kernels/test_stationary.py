@@ -166,3 +166,26 @@ def test_integer_hyperparameters_differentiate():
 def test_bad_input_is_named(make, error, says):
     with pytest.raises(error, match=says):
         make()
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        rbf(2.0),
+        laplace(2.0),
+        pytest.param(matern(2.5, [1.0, 2.0, 3.0]), marks=pytest.mark.slow),
+        pytest.param(rational_quadratic(1.0, 2.0), marks=pytest.mark.slow),
+    ],
+    ids=("rbf", "laplace", "matern", "rational quadratic"),
+)
+def test_distances_beyond_the_range_of_float32_are_far(kernel):
+    exact = np.eye(4)
+    exact[0, 1] = exact[1, 0] = 1
+    slope = jax.jit(jax.value_and_grad(lambda k, X: k(X).sum(), (0, 1)))
+    for size in (1e17, 1e19, 1e25):
+        X = np.array([[1.0, 2.0, -1.0], [1.0, 2.0, -1.0], [-3.0, 0.5, 1.0], [1e-17, 0.0, 0.0]]) * size
+        X = X.astype(np.float32)
+        np.testing.assert_allclose(kernel(X), exact, rtol=0, atol=1e-5)
+        value, slopes = slope(kernel, X)
+        assert abs(float(value) - exact.sum()) < 1e-4
+        assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(slopes))

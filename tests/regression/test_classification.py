@@ -61,6 +61,7 @@ def test_logistic_regression_on_features_is_scikit_learns(name, dtype):
     np.testing.assert_allclose(fit.decision(z), expected.decision_function(phi(Z)), rtol=0, atol=10 * tolerance)
     np.testing.assert_array_equal(fit(z), expected.predict(phi(Z)))
     assert fit.stats.form == "primal"
+    assert fit.stats.iterations > 0 and fit.stats.seconds > 0 and fit.stats.memory > 0
     assert bool(fit.stats.ok)
     assert float(fit.stats.residual) <= np.finfo(dtype).eps ** 0.5
 

@@ -70,6 +70,7 @@ def test_the_fit_is_that_of_ridge_regression(name):
             np.testing.assert_allclose(fit(Z), expected(Z), rtol=0, atol=1e-9)
             np.testing.assert_allclose(fit.coefficients, expected.coefficients, rtol=0, atol=1e-9)
             assert float(fit.stats.ridge) == ridge
+            assert fit.stats.seconds > 0 and fit.stats.memory > 0 and "eigendecomposition" in fit.stats.reason
 
 
 def test_the_best_ridge_is_that_of_the_smallest_score():

@@ -75,8 +75,12 @@ def test_under_tracing_without_throw_only_the_bad_one_is_nan():
 def test_a_kernel_that_is_not_one_is_told_apart():
     # k(x, y) = ⟨x, y⟩ − 100 has a negative eigenvalue that no small ridge mends.
     indefinite = rf.kernels.Sum(rf.polynomial(1, 1.0, 0.0), _Negative())
-    with pytest.raises(ValueError, match="not positive definite"):
-        rf.ridge_regression(indefinite, X, Y, ridge=1e-3)
+    least, *_ = np.linalg.eigvalsh(X @ X.T - 100.0)
+    for solver in ("cholesky", "cg", "nystrom", "eigenpro"):
+        with pytest.raises(ValueError, match="not positive semi-definite") as error:
+            rf.ridge_regression(indefinite, X, Y, ridge=1e-3, solver=solver, key=jax.random.key(0))
+        named = float(re.search(r"eigenvalue (?:at or below )?(\S+) ", str(error.value)).group(1))
+        assert named < -1e-3 and (solver != "cholesky" or abs(named - least) < 1e-5 * abs(least))
 
 
 class _Negative(rf.Kernel):

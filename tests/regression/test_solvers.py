@@ -95,6 +95,14 @@ def test_all_points_as_centres_are_the_whole_problem(tmp_path):
     np.testing.assert_allclose(fit(Z), EXPECTED[:, 0], rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("solver", ["cholesky", "cg", "nystrom", "eigenpro"])
+def test_a_kernel_of_nothing_but_zeros_fits_nothing(solver):
+    X = np.zeros((8, 3))
+    fit = rf.ridge_regression(rf.polynomial(1, 1.0, 0.0), X, Y[:8], ridge=RIDGE, solver=solver, key=jax.random.key(0))
+    assert bool(fit.stats.ok)
+    np.testing.assert_array_equal(fit(X), 0)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("stored", [np.asarray, jnp.asarray])
 def test_stochastic_descent_arrives(stored):

@@ -33,7 +33,10 @@ class NTKClassifier(ClassifierMixin, NetworkEstimator):
         self.dtype_ = settings.computed_dtype(X)
         chosen = labels == 1 if count == 2 else labels[:, None] == np.arange(count)
         targets = jnp.asarray(np.where(chosen, 1, -1), self.dtype_)
-        self.fit_ = ridge_regression(self._ntk(), X.astype(self.dtype_), targets, ridge=self.ridge, solver=self.solver)
+        key = settings.key(self.random_state)
+        self.fit_ = ridge_regression(
+            self._ntk(), X.astype(self.dtype_), targets, ridge=self.ridge, solver=self.solver, key=key
+        )
         return self
 
     def decision_function(self, X: Any) -> np.ndarray:

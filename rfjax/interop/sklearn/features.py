@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import Tags, check_random_state
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from rfjax.interop.sklearn import settings
@@ -47,8 +47,7 @@ class RandomFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         net = settings.network(
             depth=self.depth, width=self.width, activation=self.activation, w_std=self.w_std, b_std=self.b_std
         )
-        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        self.features_ = random_features(net, X.shape[1], key=jax.random.key(seed))
+        self.features_ = random_features(net, X.shape[1], key=settings.key(self.random_state))
         self._n_features_out = self.width + (self.b_std != 0)
         return self
 

@@ -20,6 +20,7 @@ class NetworkEstimator(BaseEstimator):
         b_std: float = 1.0,
         ridge: float = 1.0,
         solver: str = "auto",
+        random_state: Any = None,
     ):
         self.depth = depth
         self.activation = activation
@@ -27,6 +28,7 @@ class NetworkEstimator(BaseEstimator):
         self.b_std = b_std
         self.ridge = ridge
         self.solver = solver
+        self.random_state = random_state
 
     def _ntk(self) -> Kernel:
         """The kernel of these parameters.  Raises TypeError or ValueError for those that are out of range."""

@@ -5,6 +5,8 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import PRNGKeyArray
+from sklearn.utils import check_random_state
 
 from rfjax import activations, checks
 from rfjax.activations import Nonlinearity
@@ -47,6 +49,11 @@ def kernel(value: Any) -> Kernel:
     if not isinstance(value, Kernel):
         raise TypeError(f"kernel must be an rfjax kernel or a name, got {type(value).__name__}")
     return value
+
+
+def key(random_state: Any) -> PRNGKeyArray:
+    """A random key from scikit-learn's seed, generator or None."""
+    return jax.random.key(check_random_state(random_state).randint(np.iinfo(np.int32).max))
 
 
 def computed_dtype(X: np.ndarray) -> np.dtype:

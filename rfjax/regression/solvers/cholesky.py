@@ -12,11 +12,12 @@ from jaxtyping import Array, Bool, Float
 from rfjax import checks
 from rfjax.kernels import Grid, Kernel
 from rfjax.numerics import matmul
-from rfjax.regression.gram import square_gram
-from rfjax.regression.solvers.base import Solution, Solver, Stats, Stopwatch, as_columns
+from rfjax.regression.gram import check_spectrum, square_gram
+from rfjax.regression.solvers.base import Solution, Solver, Stats, Stopwatch, as_columns, relative
 
 _IN_PLACE = 2048  # rows from which a second n × n buffer counts
 _TILE = 2048
+_WRONG = 0.1  # relative residual of a factor of nothing but rounding, whose solution is none
 
 
 class Cholesky(Solver):
@@ -54,17 +55,12 @@ class Cholesky(Solver):
 def _solve(
     A: Float[Array, "n n"], b: Float[Array, "n ..."], ridge: Float[Array, ""]
 ) -> tuple[Float[Array, "n ..."], Float[Array, ""], Bool[Array, ""]]:
-    """c, the relative residual, and whether the matrix was positive definite."""
-    shifted = A + ridge * jnp.eye(A.shape[0], dtype=A.dtype)
+    """c, the relative residual, and whether the matrix was positive definite and c a solution."""
+    shifted, b = A + ridge * jnp.eye(A.shape[0], dtype=A.dtype), as_columns(b)
     c = jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(shifted, lower=True), b)
-    residual = jnp.linalg.norm(matmul(shifted, c) - b) / jnp.maximum(jnp.linalg.norm(b), jnp.finfo(A.dtype).tiny)
-    return c, residual, jnp.isfinite(c).all()
-
-
-@jax.jit
-def _definite(A: Float[Array, "n n"], ridge: Float[Array, ""]) -> Bool[Array, ""]:
-    factor = jnp.linalg.cholesky(A + ridge * jnp.eye(A.shape[0], dtype=A.dtype))
-    return jnp.isfinite(factor).all()
+    residual = relative(matmul(shifted, c) - b, b)
+    ok = jnp.isfinite(c).all() & (residual <= _WRONG)
+    return jnp.where(ok, c, jnp.nan), residual, ok
 
 
 def solve(
@@ -72,17 +68,19 @@ def solve(
 ) -> tuple[Float[Array, "n ..."], Float[Array, ""], Bool[Array, ""]]:
     """(A + ridge·I)⁻¹ b for a symmetric A, its relative residual, and whether it succeeded.
 
-    **Raises** ValueError, naming a ridge at which the factorisation succeeds, when A + ridge·I is not positive definite
-    to working precision; under tracing the error comes at run time.  With throw=False it returns NaN and ok = False.
+    **Raises** ValueError, naming A's negative eigenvalue or a ridge that works, when A + ridge·I is not positive definite
+    to working precision, or so nearly singular that a tenth of b is left; under tracing the error comes at run time.
+    With throw=False it returns NaN and ok = False.
     """
     c, residual, ok = _solve(A, b, jnp.asarray(ridge, A.dtype))
+    c = c.reshape(b.shape)
     if not throw:
         return c, residual, ok
     if checks.is_traced(ok):
         message = "the matrix plus ridge is not positive definite: a larger ridge is needed (eager calls name one)"
         return eqx.error_if(c, ~ok, message), residual, ok
     if not ok:
-        raise ValueError(_advice(A, float(ridge)))
+        raise ValueError(_advice(A, b, float(ridge)))
     return c, residual, ok
 
 
@@ -111,28 +109,38 @@ def _in_place(
     potrf, potrs = scipy.linalg.get_lapack_funcs(("potrf", "potrs"), (K,))
     factor, info = potrf(K, lower=True, clean=False, overwrite_a=True)
     if info != 0:
-        if throw:
-            raise ValueError(_advice(kernel(X), ridge))
-        return jnp.full(y.shape, jnp.nan, dtype), jnp.asarray(jnp.nan, dtype), jnp.asarray(False)
-    c, _ = potrs(factor, b, lower=True)
-    (symm,) = scipy.linalg.get_blas_funcs(("symm",), (K,))
-    factor[places] = diagonal
-    residual = np.linalg.norm(symm(1.0, factor, c, lower=False) - b) / max(np.linalg.norm(b), np.finfo(dtype).tiny)
-    return jnp.asarray(c.reshape(y.shape)), jnp.asarray(residual, dtype), jnp.asarray(True)
+        residual, ok = np.inf, False
+    else:
+        c, _ = potrs(factor, b, lower=True)
+        (symm,) = scipy.linalg.get_blas_funcs(("symm",), (K,))
+        factor[places] = diagonal
+        residual = float(relative(symm(1.0, factor, c, lower=False) - b, jnp.asarray(b)))
+        ok = residual <= _WRONG
+    if ok:
+        return jnp.asarray(c.reshape(y.shape)), jnp.asarray(residual, dtype), jnp.asarray(True)
+    if throw:
+        raise ValueError(_advice(kernel(X), jnp.asarray(b), ridge))
+    return jnp.full(y.shape, jnp.nan, dtype), jnp.asarray(jnp.nan, dtype), jnp.asarray(False)
 
 
-def _advice(A: Float[Array, "n n"], ridge: float) -> str:
+def _advice(A: Float[Array, "n n"], b: Float[Array, "n ..."], ridge: float) -> str:
     scale = float(jnp.max(jnp.abs(A)))
     if not math.isfinite(scale):
         return "the Gram matrix has NaN or infinite entries: check the kernel and its hyperparameters"
     if scale == 0:
         return f"the matrix is zero (dead features?), and ridge={ridge:g} leaves it singular: ridge=1 works"
-    trial = float(f"{max(ridge, 1e-2 * float(jnp.finfo(A.dtype).eps) * scale):.0e}")
-    while trial < 1e3 * A.shape[0] * scale:
+    n, eps = A.shape[0], float(jnp.finfo(A.dtype).eps)
+    trial, works = float(f"{max(ridge, 1e-2 * eps * scale):.0e}"), False
+    while not works and trial < 1e3 * n * scale:
         trial = float(f"{10 * trial:.1e}")
-        if bool(_definite(A, jnp.asarray(trial, A.dtype))):
-            return (
-                f"the {A.shape[0]} x {A.shape[0]} matrix plus ridge={ridge:g} is not positive definite in {A.dtype} "
-                f"(duplicate points, or a kernel of lower rank): ridge={trial:g} works"
-            )
-    return f"the matrix plus ridge={ridge:g} is not positive definite and no ridge mends it: is the kernel symmetric?"
+        works = bool(_solve(A, b, jnp.asarray(trial, A.dtype))[2])
+    if trial > ridge + 10 * max(n, 100) * eps * n * scale:  # more than rounding asks, for n·scale bounds eigenvalues
+        check_spectrum(jnp.linalg.eigvalsh(A))
+    if not works:
+        return (
+            f"the matrix plus ridge={ridge:g} is not positive definite and no ridge mends it: is the kernel symmetric?"
+        )
+    return (
+        f"the {n} x {n} matrix plus ridge={ridge:g} is not positive definite in {A.dtype} "
+        f"(duplicate points, or a kernel of lower rank): ridge={trial:g} works"
+    )

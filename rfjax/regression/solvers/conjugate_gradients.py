@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from rfjax import checks
 from rfjax.kernels import GramOperator, Kernel
 from rfjax.progress import Progress, reporter
+from rfjax.regression.gram import check_spectrum, rounding
 from rfjax.regression.solvers import krylov
 from rfjax.regression.solvers.base import Solution, Solver, Stats, Stopwatch, as_columns, relative
 from rfjax.regression.solvers.checkpoint import Checkpoint
@@ -88,10 +89,14 @@ class ConjugateGradients(Solver):
             state = _advance(operator, inverse, shift, state, target, self.max_iterations)
             solution, steps = state.solution, state.step
             residual = relative(_residual(operator, shift, solution, b), b)
+            extremes = jnp.stack([state.least, state.most]) - shift
         else:
-            solution, residual, taken = self._refine(operator, inner, inverse, shift, b, tolerance, working)
+            solution, residual, taken, extremes = self._refine(operator, inner, inverse, shift, b, tolerance, working)
             steps = jnp.asarray(taken, jnp.int32)
-        ok = residual <= (2 * tolerance if traced else tolerance)
+            if throw:
+                check_spectrum(extremes, _scale(extremes, shift), size=X.shape[0])
+        definite = extremes[0] >= -rounding(extremes, _scale(extremes, shift), size=X.shape[0])
+        ok = (residual <= (2 * tolerance if traced else tolerance)) & definite
         solution = _checked(solution, ok, residual, tolerance, steps, str(dtype), throw)
         memory = b.dtype.itemsize * (5 * b.size) + working.itemsize * X.shape[0] * rank
         seconds = watch.read(solution)
@@ -113,11 +118,14 @@ class ConjugateGradients(Solver):
         b: Float[Array, "n c"],
         tolerance: float,
         working: Any,
-    ) -> tuple[Float[Array, "n c"], Float[Array, ""], int]:
-        """Solve, compute the residual anew, and solve for what is left, until it holds or no longer falls."""
+    ) -> tuple[Float[Array, "n c"], Float[Array, ""], int, Float[Array, " 2"]]:
+        """Solve, compute the residual anew, and solve for what is left, until it holds or no longer falls.
+
+        Last comes between what the eigenvalues of K lie at least, as far as the steps have seen.
+        """
         solution, left = jnp.zeros_like(b), b
         size = jnp.linalg.norm(b, axis=0)
-        reached, steps = relative(left, b), 0
+        reached, steps, extremes = relative(left, b), 0, jnp.zeros(2, working)
         checkpoint = Checkpoint.of(self.checkpoint, operator.kernel, operator.X, b, ridge)
         found = checkpoint.read()
         if found is not None:
@@ -139,8 +147,10 @@ class ConjugateGradients(Solver):
                     if report is not None:
                         report(steps)
                     checkpoint.write(solution + state.solution.astype(b.dtype), steps)
-                    if not bool(jnp.isfinite(state.size).all()):
-                        return solution, reached, steps
+                    extremes = jnp.stack([state.least, state.most]) - ridge.astype(working)
+                    negative = extremes[0] < -rounding(extremes, _scale(extremes, ridge), size=b.shape[0])
+                    if bool(negative | ~jnp.isfinite(state.size).all()):
+                        return solution, reached, steps, extremes
                 trial = solution + state.solution.astype(b.dtype)
                 remaining = _residual(operator, ridge, trial, b)
                 now = relative(remaining, b)
@@ -152,7 +162,7 @@ class ConjugateGradients(Solver):
                     break
         if not reached > tolerance:
             checkpoint.remove()
-        return solution, reached, steps
+        return solution, reached, steps, extremes
 
 
 @eqx.filter_jit
@@ -176,6 +186,11 @@ def _residual(
 
 def _shifted(operator: GramOperator, ridge: Float[Array, ""], V: Float[Array, "n c"]) -> Float[Array, "n c"]:
     return operator(V) + ridge * V
+
+
+def _scale(extremes: Float[Array, " 2"], ridge: Float[Array, ""]) -> Float[Array, ""]:
+    """The size of K + ridge·I, by which what was computed of K alone is rounded."""
+    return jnp.abs(extremes).max() + ridge.astype(extremes.dtype)
 
 
 def _checked(

@@ -12,6 +12,7 @@ from rfjax import checks
 from rfjax.kernels import Kernel
 from rfjax.numerics import matmul
 from rfjax.progress import Progress, reporter
+from rfjax.regression.gram import check_spectrum
 from rfjax.regression.solvers.base import Solution, Solver, Stats, Stopwatch, as_columns, relative
 from rfjax.regression.solvers.checkpoint import Checkpoint
 from rfjax.regression.solvers.stream import Stream
@@ -108,7 +109,7 @@ class EigenPro(Solver):
                 f"{self.tolerance:.2g}: more epochs, a larger ridge or tolerance, or solver='cg'"
             )
         checkpoint.remove()
-        memory = dtype.itemsize * (3 * b.size + _ENTRIES + damping.vectors.size * 2)
+        memory = dtype.itemsize * (3 * b.size + min(_ENTRIES, n * batch) + damping.vectors.size * 2)
         stats = Stats(self.name, "dual", str(dtype), n, ridge, residual, ok, epoch, watch.read(alpha), memory=memory)
         return Solution(X, alpha.reshape(y.shape), stats)
 
@@ -136,11 +137,14 @@ class _Damping(eqx.Module):
         points = Stream(X, 1).take(rows)
         K = kernel(points)
         values, vectors = (v[..., ::-1] for v in jnp.linalg.eigh(K))
-        if not float(values[0]) > 0:
-            raise ValueError("the kernel is zero on a sample of the data")
+        check_spectrum(values[::-1])
+        if values[0] == 0 and ridge == 0:
+            raise ValueError(
+                "the kernel is zero on a sample of the data, and ridge=0 leaves it singular: ridge=1 works"
+            )
         top, next_ = values[:q], jnp.maximum(values[q], jnp.finfo(K.dtype).eps * values[0])
         share = ridge * len(rows) / n
-        weights = jnp.where(top > next_, (1 - (next_ + share) / (top + share)) / top, 0)
+        weights = jnp.where(top > next_, (1 - (next_ + share) / (top + share)) / jnp.where(top > next_, top, 1), 0)
         own = kernel.diag(points) - jnp.sum(weights * matmul(K, vectors[:, :q]) ** 2, axis=1)
         return cls(points, jnp.asarray(rows), vectors[:, :q], weights, own.max() + ridge, next_ / len(rows) + ridge / n)
 

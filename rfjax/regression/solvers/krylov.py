@@ -18,7 +18,8 @@ class State(NamedTuple):
         z = P⁻¹r;  ρ = ⟨r, z⟩;  p = z + (ρ/ρ₋)p;      (`turned`)
         α = ρ/⟨p, Ap⟩;  x += αp;  r −= αAp             (`moved`)
 
-    Hestenes & Stiefel 1952.  Columns that have arrived at their target stand still.
+    `least` and `most` are the extremes of ⟨p, Ap⟩/⟨p, p⟩ so far, between which and beyond A has eigenvalues: what tells
+    that it is not positive definite.  Hestenes & Stiefel 1952.  Columns that have arrived at their target stand still.
     """
 
     solution: Float[Array, "n c"]
@@ -26,12 +27,15 @@ class State(NamedTuple):
     direction: Float[Array, "n c"]
     weight: Float[Array, " c"]
     step: Int[Array, ""]
+    least: Float[Array, ""]
+    most: Float[Array, ""]
 
     @classmethod
     def start(cls, b: Float[Array, "n c"]) -> "State":
         """At the solution 0."""
         zero = jnp.zeros_like(b)
-        return cls(zero, b, zero, jnp.zeros(b.shape[1], b.dtype), jnp.zeros((), jnp.int32))
+        none = jnp.asarray(jnp.inf, b.dtype)
+        return cls(zero, b, zero, jnp.zeros(b.shape[1], b.dtype), jnp.zeros((), jnp.int32), none, -none)
 
     def turned(self, inverse: Operator) -> "State":
         """With the next direction, conjugate to those before."""
@@ -41,12 +45,16 @@ class State(NamedTuple):
 
     def moved(self, image: Float[Array, "n c"], target: Float[Array, " c"]) -> "State":
         """Along its direction, of which `image` is the product with A."""
-        length = safe_divide(self.weight, jnp.sum(self.direction * image, axis=0))
-        length = jnp.where(self.size > target, length, 0)
+        curvature, square = jnp.sum(self.direction * image, axis=0), jnp.sum(self.direction**2, axis=0)
+        moving = (self.size > target) & (square > 0)
+        length = jnp.where(moving, safe_divide(self.weight, curvature), 0)
+        quotient = safe_divide(curvature, square)
         return self._replace(
             solution=self.solution + length * self.direction,
             residual=self.residual - length * image,
             step=self.step + 1,
+            least=jnp.minimum(self.least, jnp.min(jnp.where(moving, quotient, jnp.inf))),
+            most=jnp.maximum(self.most, jnp.max(jnp.where(moving, quotient, -jnp.inf))),
         )
 
     @property

@@ -15,6 +15,7 @@ from rfjax.kernels import Kernel
 from rfjax.kernels.centres import CHOICES, choose_centres, some
 from rfjax.numerics import gram, matmul, shifted_cholesky
 from rfjax.progress import Progress, reporter
+from rfjax.regression.gram import check_spectrum
 from rfjax.regression.solvers import krylov
 from rfjax.regression.solvers.base import Solution, Solver, Stats, Stopwatch, as_columns
 from rfjax.regression.solvers.checkpoint import Checkpoint
@@ -77,6 +78,7 @@ class Nystrom(Solver):
         stream = Stream(X, max(1, _ENTRIES // m))
         whitening = _whitening(kernel, Z)
         if not bool(jnp.isfinite(whitening).all()):
+            check_spectrum(jnp.linalg.eigvalsh(kernel(Z)))
             raise ValueError("k(Z, Z) of the centres is not positive semi-definite: is the kernel symmetric?")
         columns = np.asarray(as_columns(y)).astype(dtype)
         b = _solved(whitening, _total(_project(kernel, Z, block, _rows(columns, block)) for block in stream.blocks()))
@@ -100,7 +102,7 @@ class Nystrom(Solver):
                 f"{dtype}, not the tolerance {tolerance:.2g}: a larger ridge or tolerance helps"
             )
         beta = _unwhitened(whitening, c)
-        memory = dtype.itemsize * (3 * m * m + 2 * _ENTRIES + 6 * c.size)
+        memory = dtype.itemsize * (3 * m * m + 2 * min(_ENTRIES, stream.rows * m) + 6 * c.size)
         stats = Stats(
             self.name,
             "restricted",
@@ -132,8 +134,10 @@ class Nystrom(Solver):
                 if report is not None:
                     report(state.step)
                 checkpoint.write(state.solution, int(state.step))
-        checkpoint.remove()
-        return state.solution, float(jnp.max(state.size / size)), int(state.step)
+        reached = float(jnp.max(state.size / size))
+        if reached <= tolerance:
+            checkpoint.remove()
+        return state.solution, reached, int(state.step)
 
     def _points(self, kernel: Kernel, X: Any, ridge: float) -> Float[Array, "m d"]:
         if getattr(self.centres, "ndim", 0):
@@ -166,8 +170,9 @@ def _rows(columns: np.ndarray, block: Block) -> Float[Array, "b c"]:
 
 @jax.jit
 def _whitening(kernel: Kernel, Z: Float[Array, "m d"]) -> Float[Array, "m m"]:
-    """T, lower, with T Tᵀ = k(Z, Z) up to rounding."""
-    return shifted_cholesky(kernel(Z), 0.0)[0]
+    """T, lower, with T Tᵀ = k(Z, Z) up to rounding; I where that is zero, as it is for networks at X = 0."""
+    K = kernel(Z)
+    return shifted_cholesky(K, jnp.where(jnp.trace(K) == 0, jnp.ones((), K.dtype), 0))[0]
 
 
 @jax.jit
