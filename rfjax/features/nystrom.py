@@ -15,12 +15,12 @@ from rfjax.numerics import shifted_cholesky
 class Nystrom(FeatureMap):
     """φ(x) = T⁻¹k(Z, x) for centres Z, with T Tᵀ = k(Z, Z) + μI.  Prefer `rf.features.nystrom`."""
 
-    approximated: Kernel
+    approximates: Kernel
     points: Float[Array, "p d"]
     whitening: Float[Array, "p p"]
 
     def _features(self, X: Float[Array, "n d"]) -> Float[Array, "n p"]:
-        K = self.approximated(self.points.astype(X.dtype), X)
+        K = self.approximates(self.points.astype(X.dtype), X)
         return jax.scipy.linalg.solve_triangular(self.whitening.astype(K.dtype), K, lower=True).T
 
     @property

@@ -10,5 +10,6 @@ def test_the_smoke_preset_writes_every_group(smoke):
     for row in rows:
         assert row["note"] or row["error"] is not None or (row["seconds"] > 0 and row["ratio"] > 0)
     errors = [row for row in rows if row["group"] == "gram-error"]
-    assert {row["name"] for row in errors} >= {"rbf iid", "rbf orthogonal", "rbf sobol", "relu iid"}
+    maps = {f"rbf {draw}" for draw in ("iid", "orthogonal", "structured", "sobol", "halton")}
+    assert {row["name"] for row in errors} == maps | {"relu iid", "relu orthogonal", "relu sobol"}
     assert all(0 < row["error"] < 2 for row in errors)
