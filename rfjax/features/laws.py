@@ -67,7 +67,7 @@ def draw_weights(law: str, key: PRNGKeyArray, count: int, dimension: int, draw: 
     `draw` is one of `DRAWS`: independent, at right angles in blocks of d, or quasi-random; each vector is of its law.
     """
     if draw == "sobol":
-        weights, _ = draws.sequence(key, draw, count, dimension, Mixing(), phase=False)
+        weights, _ = draws.sequence(key, draw, count, dimension, Mixing(), phase=False, waves=False)
     elif law == "sphere" and draw == "orthogonal":
         return draws.haar(key, -(-count // dimension), dimension).reshape(-1, dimension)[:count]
     elif draw == "orthogonal":
