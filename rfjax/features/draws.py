@@ -55,8 +55,9 @@ def sequence(
 ) -> tuple[Float[Array, "count d"], Float[Array, " count"] | None]:
     """`count` points of a scrambled sequence as rows √τ·z, and one more column of it, in [0, 1), for phases.
 
-    Rows for `waves` are brought to right angles where they are few.  Every row has its law exactly: each point of a scrambled sequence is uniform, and a rotation that is drawn on its own
-    makes any direction uniform and independent of its length.
+    Rows for `waves` are brought to right angles where they are few.  Every row has its law exactly: each point of a
+    scrambled sequence is uniform, and a rotation that is drawn on its own makes any direction uniform and independent of
+    its length.
     """
     rng = host_generator(key, draw)
     mixed = mixing.shape is not None
