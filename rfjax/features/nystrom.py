@@ -46,7 +46,8 @@ def nystrom(
 
     Not unbiased: k − φ·φ is positive semi-definite, so that k is approximated from below, and exactly (to μ) on Z.
     p = `features`, or fewer where pivots run out of anything but rounding.  Eager; the map it returns jits, vmaps and
-    differentiates.  Williams & Seeger 2001.
+    differentiates; of rows that lie on several devices each makes all features, as XLA divides no triangular solve.
+    Williams & Seeger 2001.
 
     **Raises** TypeError or ValueError for bad data, unknown names, or more features than rows.
     """
