@@ -90,11 +90,13 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    """Rooms that no other needs: imported on first use, for a quick `import rfjax`."""
-    if name in ("diagnostics", "theory"):
-        return _import_module(f"rfjax.{name}")
-    raise AttributeError(f"module 'rfjax' has no attribute {name!r}")
+if not TYPE_CHECKING:  # so that a type checker still says which names there are not
+
+    def __getattr__(name: str) -> object:
+        """Rooms that no other needs: imported on first use, for a quick `import rfjax`."""
+        if name in ("diagnostics", "theory"):
+            return _import_module(f"rfjax.{name}")
+        raise AttributeError(f"module 'rfjax' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
