@@ -150,7 +150,10 @@ def maps(columns: int) -> dict[str, tuple[Kernel, Makers]]:
     # E [⟨w, x⟩]₊[⟨w, y⟩]₊ for w ~ N(0, I/d)
     relu = rf.nngp(rf.mlp(depth=1, width=1, w_std=1.0, b_std=0.0))
     neurons: Makers = {
-        "iid": lambda p, key: rf.random_neurons(columns, p, key=key, weights="gaussian", bias=rf.features.Zero())
+        draw: lambda p, key, draw=draw: rf.random_neurons(
+            columns, p, key=key, weights="gaussian", bias=rf.features.Zero(), draw=draw
+        )
+        for draw in ("iid", "orthogonal", "sobol")
     }
     return {"rbf": (rbf, fourier), "relu": (relu, neurons)}
 

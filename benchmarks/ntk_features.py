@@ -2,7 +2,7 @@
 
 | group | question | target at p = 8192 |
 |---|---|---|
-| ntk | distance to the exact kernel's predictions, test error and time, beside other maps of equal p | a fifth of its time |
+| ntk | distance to the exact kernel's predictions, test error and time, of maps of equal p | a fifth of its time, nearest |
 
 The data are kin40k and protein where `--data` names a folder of NAME.npz (X_train, y_train, X_test, y_test), and otherwise
 made up.
@@ -10,7 +10,7 @@ made up.
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -81,7 +81,8 @@ def _last_layer(kernel: rf.kernels.InfiniteWidth, X: Float[Array, "n d"], p: int
 def _beside_exact(name: str, depth: int, sizes: Sizes) -> list[Row]:
     X, y, Z, target = _data(name, sizes)
     kernel = rf.ntk(rf.mlp(depth=depth, width=1))
-    settings = {"data": name, "n": len(X), "d": X.shape[1], "depth": depth, "ridge": sizes.ridge, "dtype": "float32"}
+    data = "made up" if sizes.data is None else name
+    settings = {"data": data, "n": len(X), "d": X.shape[1], "depth": depth, "ridge": sizes.ridge, "dtype": "float32"}
     fit, exact_seconds = _timed(lambda: rf.ridge_regression(kernel, X, y, ridge=sizes.ridge)(Z))
     rows = [_row("exact", settings, exact_seconds, None, 0.0, _error(fit, target))]
     for p in sizes.columns:
@@ -93,7 +94,16 @@ def _beside_exact(name: str, depth: int, sizes: Sizes) -> list[Row]:
             test = np.median([_error(prediction, target) for prediction, _ in found])
             seconds = float(np.median([took for _, took in found]))
             rows.append(_row(label, {**settings, "p": p}, seconds, exact_seconds, float(distance), float(test)))
-    return rows
+    return [_held_to_the_others(row, rows) for row in rows]
+
+
+def _held_to_the_others(row: Row, rows: list[Row]) -> Row:
+    """At p = 8192 ours is to take a fifth of the exact kernel's time, and to be nearer to it than any other map."""
+    p = row.settings.get("p")
+    others = [other.error for other in rows if other.settings.get("p") == p and not other.name.startswith("gegenbauer")]
+    if row.name != "gegenbauer" or p != 8192:
+        return row
+    return replace(row, target={"ratio": 0.2, "error": min(error for error in others if error is not None)})
 
 
 def _one(
@@ -124,7 +134,6 @@ def _error(prediction: Array, truth: Array, *, relative_to: Array | None = None)
 def _row(
     name: str, settings: dict[str, object], seconds: float, exact: float | None, distance: float, test: float
 ) -> Row:
-    ours = name == "gegenbauer" and settings.get("p") == 8192
     return Row(
         "ntk",
         name,
@@ -135,7 +144,6 @@ def _row(
         ratio=None if exact is None else seconds / exact,
         peak_rss_bytes=peak_rss_bytes(),
         error=distance,
-        target={"ratio": 0.2} if ours else {},
     )
 
 

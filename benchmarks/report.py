@@ -116,6 +116,38 @@ def table(about: dict[str, Any], rows: list[Row]) -> None:
     console.print(columns)
 
 
+def rendered(files: list[dict[str, Any]]) -> str:
+    """Everything that was measured as one page of Markdown: a table a file, under the machine, versions and commit."""
+    text = "# Measured\n\nWritten by `python -m benchmarks --render` from the files in docs/measured; what the groups\n"
+    text += "are, and what a row says: [benchmarks](benchmarks.md).\n"
+    for about in files:
+        device, versions, only = about["device"], about["versions"], about.get("only")
+        text += f"\n## {about['suite']}{f', {only}' if only else ''}\n\n"
+        text += (
+            f"{device['kind']} x {device['count']}, {about['cpu']}, {about['cores']} cores; rfjax {versions['rfjax']} "
+        )
+        text += f"({about['commit']}), jax {versions['jax']}, {about['date'][:10]}.\n\n"
+        text += "| group | what | settings | seconds | ratio | of | error | target | met |\n" + "|---" * 9 + "|\n"
+        text += "".join(_line(row) for row in about["rows"])
+    return text
+
+
+def _line(row: dict[str, Any]) -> str:
+    """A row of a Markdown table."""
+    cells = [
+        row["group"],
+        row["name"],
+        " ".join(f"{name}={value}" for name, value in row["settings"].items() if name not in ("dtype", "stderr")),
+        "" if row["seconds"] is None else f"{row['seconds']:.3g}",
+        "" if row["ratio"] is None else f"{row['ratio']:.2f}",
+        row["against"] or "",
+        "" if row["error"] is None else f"{row['error']:.2g}",
+        ", ".join(f"{name} ≤ {most:.3g}" for name, most in row["target"].items()),
+        {None: "", True: "yes", False: "no"}[row["met"]],
+    ]
+    return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |\n"
+
+
 def _commit() -> str | None:
     """The commit, with a + where tracked files have changed since; None outside a repository."""
     commit = _git("rev-parse", "--short=12", "HEAD")

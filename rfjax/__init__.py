@@ -4,9 +4,11 @@ Neural-tangent, NNGP and random-feature kernels, feature maps, kernel regression
 trained network beside them.
 """
 
+from importlib import import_module as _import_module
 from importlib.metadata import version as _version
+from typing import TYPE_CHECKING
 
-from rfjax import activations, diagnostics, features, kernels, networks, numerics, risk, tasks, theory
+from rfjax import activations, features, kernels, networks, numerics, risk, tasks
 from rfjax.citing import cite
 from rfjax.dynamics import GradientFlow, critical_learning_rate, ensemble, gradient_descent, gradient_flow
 from rfjax.features import FeatureMap, approximate, approximation_error, features_needed, random_neurons
@@ -17,6 +19,9 @@ from rfjax.risk import Risk, population_regression, population_risk
 from rfjax.saving import load, save
 from rfjax.training import Run, train
 from rfjax.views import empirical_ntk, linearize, monte_carlo_kernel, nngp, ntk, random_features, tangent_features
+
+if TYPE_CHECKING:
+    from rfjax import diagnostics, theory
 
 __version__ = _version("rfjax")
 
@@ -83,3 +88,16 @@ __all__ = [
     "train",
     "tune",
 ]
+
+
+if not TYPE_CHECKING:  # so that a type checker still says which names there are not
+
+    def __getattr__(name: str) -> object:
+        """Rooms that no other needs: imported on first use, for a quick `import rfjax`."""
+        if name in ("diagnostics", "theory"):
+            return _import_module(f"rfjax.{name}")
+        raise AttributeError(f"module 'rfjax' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

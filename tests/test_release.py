@@ -50,7 +50,8 @@ def test_cite_follows_what_a_thing_is_made_of():
 
 def test_importing_takes_no_extras():
     slow = ("matplotlib", "pandas", "rich", "tyro", "sklearn")
-    code = f"import sys, rfjax; print([name for name in {slow} if name in sys.modules])"
+    slow += ("rfjax.theory", "rfjax.diagnostics")  # on first use
+    code = f"import sys, rfjax; print([name for name in {slow} if name in sys.modules]); rfjax.theory.spectrum"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
 

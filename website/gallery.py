@@ -11,8 +11,14 @@ MARK = "<!-- examples -->"
 
 
 def examples() -> list[Path]:
-    """The scripts."""
-    return sorted(EXAMPLES.glob("*.py"))
+    """The scripts, but for those that draw what has not been measured yet."""
+    return sorted(script for script in EXAMPLES.glob("*.py") if not unmeasured(script))
+
+
+def unmeasured(script: Path) -> list[str]:
+    """The files of measurements that a script reads and that are not there."""
+    named = re.findall(r"measured/[\w-]+\.json", script.read_text())
+    return [name for name in named if not (ROOT / "docs" / name).exists()]
 
 
 def pages() -> dict[str, str]:

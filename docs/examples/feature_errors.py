@@ -55,7 +55,7 @@ def draw(found: Curves) -> plt.Figure:
         axis.grid(alpha=0.3)
         axis.spines[["top", "right"]].set_visible(False)
     axes[0, 0].set_ylabel("‖ΦΦᵀ − K‖ / ‖K‖")
-    axes[0, -1].legend(frameon=False, fontsize=9)
+    axes[0, 0].legend(frameon=False, fontsize=9)
     return figure
 
 

@@ -35,6 +35,7 @@ def approximate(
     key: PRNGKeyArray,
     in_dim: int | None = None,
     X: Float[Array, "n d"] | None = None,
+    stored: bool = True,
 ) -> FeatureMap:
     """The best feature map known for `kernel`: `phi(X)` is [n, p], p at most `features`, and φ(x)·φ(y) ≈ k(x, y).
 
@@ -53,9 +54,11 @@ def approximate(
     these cost p·d.  For the empirical NTK of a real network there is `rf.tangent_features`.
 
     All but Nyström are unbiased up to what `rf.features.gegenbauer` and Sobol's scrambling state; `rf.approximation_error`
-    measures.  Eager: some parts are made on the host.
+    measures.  With `stored` False frequencies and neurons are drawn anew from the key in every call (orthogonal where they
+    would be Sobol's).  Eager: some parts are made on the host.
 
-    **Raises** TypeError for a kernel with no known map and no X to draw from; ValueError or TypeError for bad settings.
+    **Raises** TypeError for a kernel with no known map and no X to draw from; ValueError or TypeError for bad settings, and
+    for `stored` False with exponential kernels, sketched products and Nyström features, whose weights are kept.
     """
     kernel, features = as_operand(kernel), checks.count("features", features)
     key = checks.prng_key("key", key)
@@ -64,34 +67,39 @@ def approximate(
         in_dim = X.shape[1]
     elif in_dim is None:
         raise ValueError("in_dim, the number of input columns, or X, the data, is needed to make features")
-    return _made(kernel, features, key, checks.count("in_dim", in_dim), X)
+    return _made(kernel, features, key, checks.count("in_dim", in_dim), X, stored)
 
 
-def _made(kernel: Kernel, features: int, key: PRNGKeyArray, d: int, X: Any) -> FeatureMap:
+def _made(kernel: Kernel, features: int, key: PRNGKeyArray, d: int, X: Any, stored: bool) -> FeatureMap:
     if isinstance(kernel, FeatureKernel):
         return kernel.features
     if isinstance(kernel, RBF | Matern | RationalQuadratic):
-        draw = "sobol" if d <= _QUASI_RANDOM else "structured" if d >= _STRUCTURED else "orthogonal"
-        return fourier(kernel, d, features, key=key, draw=draw, form="phase" if features % 2 else "sincos")
+        draw = "sobol" if d <= _QUASI_RANDOM and stored else "structured" if d >= _STRUCTURED else "orthogonal"
+        form = "phase" if features % 2 else "sincos"
+        return fourier(kernel, d, features, key=key, draw=draw, form=form, stored=stored)
     if isinstance(kernel, Exponential) and features > 1:
+        _stored_only(kernel, stored)
         return positive(kernel, d, features - features % 2, key=key)
     if isinstance(kernel, Restrict):
         if max(kernel.columns) >= d:
             raise ValueError(f"columns must be below in_dim = {d}, got {list(kernel.columns)}")
         part = None if X is None else X[:, np.array(kernel.columns)]
-        return OnColumns(kernel, _made(kernel.kernel, features, key, len(kernel.columns), part), kernel.columns, d)
+        return OnColumns(
+            kernel, _made(kernel.kernel, features, key, len(kernel.columns), part, stored), kernel.columns, d
+        )
     try:
-        return gegenbauer(kernel, d, features, key=key)
+        return gegenbauer(kernel, d, features, key=key, stored=stored)
     except NoSeriesError as error:
         reason = error
     if isinstance(kernel, Scaled):
-        return Concatenated(kernel, (_made(kernel.kernel, features, key, d, X),), (kernel.factor,))
+        return Concatenated(kernel, (_made(kernel.kernel, features, key, d, X, stored),), (kernel.factor,))
     if isinstance(kernel, Sum):
-        return _sum(kernel, features, key, d, X)
+        return _sum(kernel, features, key, d, X, stored)
+    _stored_only(kernel, stored)
     if isinstance(kernel, Product):
         one, other, first, second = jax.random.split(key, 4)
         middle = min(features, _MIDDLE)
-        maps = _made(kernel.left, middle, one, d, X), _made(kernel.right, middle, other, d, X)
+        maps = _made(kernel.left, middle, one, d, X, stored), _made(kernel.right, middle, other, d, X, stored)
         widths = [jax.eval_shape(phi._features, jax.ShapeDtypeStruct((1, d), float)).shape[1] for phi in maps]
         sketches = [CountSketch.draw(k, w, features) for k, w in zip((first, second), widths, strict=True)]
         return ProductFeatures(kernel, maps, (sketches[0], sketches[1]))
@@ -103,7 +111,14 @@ def _made(kernel: Kernel, features: int, key: PRNGKeyArray, d: int, X: Any) -> F
     return nystrom(kernel, X, features=min(features, X.shape[0]), key=key)
 
 
-def _sum(kernel: Sum, features: int, key: PRNGKeyArray, d: int, X: Any) -> FeatureMap:
+def _stored_only(kernel: Kernel, stored: bool) -> None:
+    if not stored:
+        raise ValueError(
+            f"stored=False is for Fourier and Gegenbauer features; those of {type(kernel).__name__} keep their weights"
+        )
+
+
+def _sum(kernel: Sum, features: int, key: PRNGKeyArray, d: int, X: Any, stored: bool) -> FeatureMap:
     """Both terms side by side, with columns in proportion to their diagonals: for errors c_i/√p_i that is best."""
     if features < 2:
         raise ValueError(f"features must be at least 2 for a sum of kernels, one a term, got {features}")
@@ -114,4 +129,4 @@ def _sum(kernel: Sum, features: int, key: PRNGKeyArray, d: int, X: Any) -> Featu
         first -= 1  # Fourier features come in pairs
     keys = jax.random.split(key)
     terms = zip((kernel.left, kernel.right), (first, features - first), keys, strict=True)
-    return Concatenated(kernel, tuple(_made(term, p, k, d, X) for term, p, k in terms), (1.0, 1.0))
+    return Concatenated(kernel, tuple(_made(term, p, k, d, X, stored) for term, p, k in terms), (1.0, 1.0))

@@ -73,9 +73,10 @@ def fourier(
     The kernel may be scaled (2.0 * k), see some columns only (k.on), and have a length scale a column.  `draw`:
 
     - "iid": frequencies independent (Rahimi & Recht 2007).
-    - "orthogonal": at right angles in blocks of d, the default choice: never worse than iid, and better at small p.
+    - "orthogonal": at right angles in blocks of d: below iid at every p.
     - "structured": the same by Hadamard transforms, p·log d operations a row instead of p·d: for d of hundreds.
-    - "sobol", "halton": quasi-random; for few columns and many features.
+    - "sobol", "halton": quasi-random, at right angles too while there are too few to fill d dimensions: below iid at
+      every p, and for few columns and many features far below.
     - "leverage": resampled by their ridge leverage at the points `data` [n, d] (some hundreds), for a fit with `ridge`.
     - "hermite": quadrature for rbf in up to some 5 columns; no randomness, and as many features <= `features` as its
       grid has.

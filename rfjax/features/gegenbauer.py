@@ -115,8 +115,9 @@ def gegenbauer(
     the neurons are drawn anew in every call.
 
     Unbiased but for three remainders: degrees beyond 64 count as degree 63 or 64, powers of the cosine beyond 512 as
-    lower ones (for ReLU NTKs together below 2% of k(x, x), at cosines beyond 0.95 only), and where k is no power
-    of the norms, the interpolation in ‖x‖ (1e-4 at points of different directions, up to 4e-3 at coincident ones).
+    lower ones (for ReLU NTKs of depth up to 5 together below 2% of √(k(x, x)k(y, y)), and 3e-4 below cosines of 0.95), and
+    where k is no power of the norms, the interpolation in ‖x‖ (for norms of 0.3√d to 4√d, depth up to 3 and b_std up to 1:
+    5e-3 below cosines of 0.95, 2e-2 at coincident points).
 
     Han, Zandieh & Avron 2022, *Random Gegenbauer features*; Simon, Anand & DeWeese 2022, *Reverse engineering the neural
     tangent kernel*; Zandieh et al. 2021, *Scaling neural tangent kernels via sketching and random features*.

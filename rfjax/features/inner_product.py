@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from rfjax import checks
 from rfjax.features.base import FeatureMap
-from rfjax.features.laws import draw_weights
+from rfjax.features.laws import DRAWS, draw_weights
 from rfjax.kernels import Exponential, Polynomial
 from rfjax.kernels.hyperparameters import Scalar
 from rfjax.numerics import gram
@@ -34,24 +34,26 @@ class Positive(FeatureMap):
 
 
 def positive(
-    kernel: Exponential, in_dim: int, features: int, *, key: PRNGKeyArray, orthogonal: bool = True
+    kernel: Exponential, in_dim: int, features: int, *, key: PRNGKeyArray, draw: str = "orthogonal"
 ) -> Positive:
     """`features` positive columns for exp(scale·⟨x, y⟩): no entry of φ(x)·φ(y) is negative, and small ones err little.
 
-    Unbiased.  The variance of an entry is k(x, y)²·(cosh(scale·‖x + y‖²) − 1)/(p/2) with independent weights, less with
-    `orthogonal` ones: it falls with the entry, where that of trigonometric features does not.
+    Unbiased.  The variance of an entry is k(x, y)²·(cosh(scale·‖x + y‖²) − 1)/(p/2) with independent weights, less by
+    the other `draw`s of `rf.random_neurons`: it falls with the entry, where that of trigonometric features does not.
 
     Choromanski et al. 2021, *Rethinking attention with performers* (FAVOR+, its hyperbolic form).
 
-    **Raises** TypeError for another kernel; ValueError or TypeError for sizes below 1, odd `features` or a bad key.
+    **Raises** TypeError for another kernel; ValueError or TypeError for sizes below 1, odd `features`, an unknown
+    draw or a bad key.
     """
+    checks.choice("draw", draw, DRAWS)
     if not isinstance(kernel, Exponential):
         raise TypeError(f"positive is for rf.exponential, got {type(kernel).__name__}")
     in_dim, features = checks.count("in_dim", in_dim), checks.count("features", features)
     if features % 2:
         raise ValueError(f"features must be even, as they come in pairs ±w, got {features}")
     key = checks.prng_key("key", key)
-    weight = draw_weights("gaussian", key, features // 2, in_dim, orthogonal=orthogonal)
+    weight = draw_weights("gaussian", key, features // 2, in_dim, draw)
     return Positive(kernel, weight * in_dim**0.5)
 
 

@@ -58,20 +58,22 @@ class Uniform(Law):
 
 
 WEIGHTS = ("sphere", "gaussian")
+DRAWS = ("iid", "orthogonal", "sobol")
 
 
-def draw_weights(
-    law: str, key: PRNGKeyArray, count: int, dimension: int, *, orthogonal: bool = False
-) -> Float[Array, "count dimension"]:
+def draw_weights(law: str, key: PRNGKeyArray, count: int, dimension: int, draw: str) -> Float[Array, "count dimension"]:
     """`count` weight vectors: uniform on the unit sphere, or N(0, I/d), whose squared length is 1 on average.
 
-    `orthogonal`: at right angles in blocks of d, each vector of the same law as without.
+    `draw` is one of `DRAWS`: independent, at right angles in blocks of d, or quasi-random; each vector is of its law.
     """
-    if orthogonal:
-        if law == "gaussian":
-            return draws.orthogonal(key, count, dimension, Mixing()) / dimension**0.5
+    if draw == "sobol":
+        weights, _ = draws.sequence(key, draw, count, dimension, Mixing(), phase=False, waves=False)
+    elif law == "sphere" and draw == "orthogonal":
         return draws.haar(key, -(-count // dimension), dimension).reshape(-1, dimension)[:count]
-    weights = jax.random.normal(key, (count, dimension))
+    elif draw == "orthogonal":
+        weights = draws.orthogonal(key, count, dimension, Mixing())
+    else:
+        weights = jax.random.normal(key, (count, dimension))
     if law == "sphere":
         return weights / jnp.linalg.norm(weights, axis=1, keepdims=True)
     return weights / dimension**0.5

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from rfjax import checks
 from rfjax.activations import Nonlinearity, from_function, rectified_monomial, relu
 from rfjax.features.base import FeatureMap
-from rfjax.features.laws import WEIGHTS, Law, Normal, draw_weights
+from rfjax.features.laws import DRAWS, WEIGHTS, Law, Normal, draw_weights
 from rfjax.networks import Activation, Dense, Neuron, Params, Serial
 from rfjax.numerics import gram
 
@@ -110,36 +110,39 @@ def random_neurons(
     activation: Nonlinearity | Callable[[Array], Array] = relu,
     weights: str = "sphere",
     bias: Law = Normal(1.0),  # noqa: B008 (immutable)
-    orthogonal: bool = False,
+    draw: str = "iid",
 ) -> Neurons:
     """`count` random neurons φ_i(x) = σ(⟨w_i, x⟩ + b_i)/√count, so that E φ(x)·φ(y) = E_w σ(⟨w, x⟩+b)σ(⟨w, y⟩+b).
 
     `weights`: "sphere" (uniform, unit length) or "gaussian" (N(0, I/d)).  `bias`: a law of `rf.features`: Zero(),
-    Constant(c), Normal(std), Uniform(low, high).  `orthogonal`: weights at right angles in blocks of d, each still of its
-    law, so that the mean is the same and the error smaller.
+    Constant(c), Normal(std), Uniform(low, high).  `draw`: weights "iid", "orthogonal" (at right angles in blocks of d) or
+    "sobol" (quasi-random, drawn on the host); each is still of its law, so that the mean is the same and the error smaller.
 
-    **Raises** ValueError or TypeError for sizes below 1, unknown laws or a bad key.
+    **Raises** ValueError or TypeError for sizes below 1, unknown laws or draws, or a bad key.
     """
+    checks.choice("draw", draw, DRAWS)
     in_dim, count = checks.count("in_dim", in_dim), checks.count("count", count)
     checks.choice("weights", weights, WEIGHTS)
     if not isinstance(bias, Law):
         raise TypeError(f"bias must be a law (Zero(), Constant(c), Normal(std), Uniform(low, high)), got {bias!r}")
     sigma = from_function(activation)
     weight_key, bias_key = jax.random.split(checks.prng_key("key", key))
-    w = draw_weights(weights, weight_key, count, in_dim, orthogonal=orthogonal)
+    w = draw_weights(weights, weight_key, count, in_dim, draw)
     return Neurons(w, bias.draw(bias_key, count), sigma, count**-0.5)
 
 
 def arc_cosine_neurons(
-    order: int, in_dim: int, features: int, *, key: PRNGKeyArray, orthogonal: bool = True
+    order: int, in_dim: int, features: int, *, key: PRNGKeyArray, draw: str = "orthogonal"
 ) -> Neurons:
     """φ_i(x) = √(2/p)·⟨w_i, x⟩₊ⁿ, w ~ N(0, I): E φ(x)·φ(y) is `rf.arc_cosine(order)`.  Cho & Saul 2009.
 
-    The neurons as they are; `rf.features.gegenbauer` expands the kernel's low degrees in full and errs less.
+    The neurons as they are, by a `draw` of `rf.random_neurons`; `rf.features.gegenbauer` expands the kernel's low degrees
+    in full and errs less.
 
-    **Raises** ValueError or TypeError for sizes below 1, an order below 0 or a bad key.
+    **Raises** ValueError or TypeError for sizes below 1, an order below 0, an unknown draw or a bad key.
     """
+    checks.choice("draw", draw, DRAWS)
     order, in_dim = checks.count("order", order, least=0), checks.count("in_dim", in_dim)
     count = checks.count("features", features)
-    w = draw_weights("gaussian", checks.prng_key("key", key), count, in_dim, orthogonal=orthogonal)
+    w = draw_weights("gaussian", checks.prng_key("key", key), count, in_dim, draw)
     return Neurons(w * in_dim**0.5, None, rectified_monomial(order), (2 / count) ** 0.5)

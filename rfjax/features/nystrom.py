@@ -15,12 +15,12 @@ from rfjax.numerics import shifted_cholesky
 class Nystrom(FeatureMap):
     """φ(x) = T⁻¹k(Z, x) for centres Z, with T Tᵀ = k(Z, Z) + μI.  Prefer `rf.features.nystrom`."""
 
-    approximated: Kernel
+    approximates: Kernel
     points: Float[Array, "p d"]
     whitening: Float[Array, "p p"]
 
     def _features(self, X: Float[Array, "n d"]) -> Float[Array, "n p"]:
-        K = self.approximated(self.points.astype(X.dtype), X)
+        K = self.approximates(self.points.astype(X.dtype), X)
         return jax.scipy.linalg.solve_triangular(self.whitening.astype(K.dtype), K, lower=True).T
 
     @property
@@ -46,7 +46,8 @@ def nystrom(
 
     Not unbiased: k − φ·φ is positive semi-definite, so that k is approximated from below, and exactly (to μ) on Z.
     p = `features`, or fewer where pivots run out of anything but rounding.  Eager; the map it returns jits, vmaps and
-    differentiates.  Williams & Seeger 2001.
+    differentiates; of rows that lie on several devices each makes all features, as XLA divides no triangular solve.
+    Williams & Seeger 2001.
 
     **Raises** TypeError or ValueError for bad data, unknown names, or more features than rows.
     """

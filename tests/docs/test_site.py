@@ -1,11 +1,13 @@
 """The site: every public name is documented and has its place, every citation its entry, and it builds without warnings."""
 
 import ast
+import re
 import subprocess
 import sys
 
 import pytest
 
+from rfjax import citing
 from website import api, crosslinks, gallery, links, names
 
 
@@ -50,6 +52,18 @@ def test_every_citation_is_in_the_bibliography():
             text = "\n\n".join(ast.get_docstring(node) or "" for node in nodes)
         missing |= {(cited, source.name) for cited in crosslinks.cited(text) if cited not in crosslinks.entries()}
     assert not missing, "add each to docs/bibliography.md"
+
+
+def test_what_rfjax_cites_is_in_the_bibliography_too():
+    plain = {"{\\'e}": "é", "{\\'i}": "í", '{\\"o}': "ö"}
+    for key, entry in citing._entries().items():
+        for code, letter in plain.items():
+            entry = entry.replace(code, letter)
+        authors = re.search(r"author = \{(.*)\},", entry)[1].split(" and ")
+        names = [author.split(",")[0] for author in authors]
+        listed = " & ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
+        year = re.search(r"year = \{(\d+)\}", entry)[1]
+        assert f"{listed} {year}" in crosslinks.entries(), key
 
 
 def test_names_and_citations_become_links():

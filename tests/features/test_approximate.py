@@ -50,6 +50,15 @@ def test_a_feature_kernel_is_its_map():
     assert rf.approximate(NEURONS.kernel, 512, key=KEY, in_dim=3) is NEURONS
 
 
+def test_weights_that_are_not_stored_are_the_same_in_every_call():
+    phi = rf.approximate(rf.rbf(1.5) + rf.laplace(2.0), 60, key=KEY, X=X, stored=False)
+    assert max(jnp.size(leaf) for leaf in jax.tree.leaves(phi)) < 6
+    np.testing.assert_array_equal(phi(X), phi(X))
+    assert np.abs(phi.kernel(X) - (rf.rbf(1.5) + rf.laplace(2.0))(X)).max() < 0.6
+    with pytest.raises(ValueError, match="stored=False is for Fourier and Gegenbauer features; those of Exponential"):
+        rf.approximate(rf.exponential(0.1), 60, key=KEY, X=X, stored=False)
+
+
 def test_an_unknown_kernel_is_told_what_is_known():
     net = rf.mlp(depth=1, width=4)
     kernel = rf.empirical_ntk(net, net.init(KEY, 3))

@@ -6,11 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy
 
 import rfjax as rf
 from rfjax.features import gegenbauer
 from rfjax.features.directions import Directions
-from rfjax.features.gegenbauer import _components
+from rfjax.features.gegenbauer import _components, _radial
 from rfjax.features.powers import TERMS, NoSeriesError, power_series
 
 RNG = np.random.default_rng(0)
@@ -85,6 +86,30 @@ def test_the_mean_is_the_kernel(monte_carlo, orthogonal):
     K = np.asarray(kernel(X))
     scale = np.sqrt(np.multiply.outer(np.diag(K), np.diag(K)))
     monte_carlo(jax.jit(jax.vmap(again))(jax.random.split(KEY, 4000)) / scale, K / scale, resolution=0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("net", "apart"), [(rf.mlp(depth=5, width=1), 3e-4), (rf.mlp(depth=3, width=1, b_std=1.0), 5e-3)]
+)
+def test_what_is_left_out_is_as_little_as_stated(net, apart):
+    d, kernel = 8, rf.ntk(net)
+    radial, _ = _radial(kernel, d)
+    r, c = np.array([0.3, 1.0, 1.3, 4.0]) * d**0.5, np.array([1, 0.9999, 0.999, 0.998, 0.97, 0.95, 0.5, 0, -0.95, -1])
+    h = np.einsum(
+        "mts,ns->mnt", radial, np.polynomial.chebyshev.chebvander(2 * r / (r + d**0.5) - 1, radial.shape[2] - 1)
+    )
+    P = [
+        scipy.special.eval_gegenbauer(m, d / 2 - 1, c) / scipy.special.eval_gegenbauer(m, d / 2 - 1, 1)
+        for m in range(65)
+    ]
+    mean = np.einsum("mit,mjt,mc->ijc", h, h, P)
+    x, y = np.zeros((4, d)), np.zeros((4, len(c), d))
+    x[:, 0], y[..., 0], y[..., 1] = r, np.outer(r, c), np.outer(r, np.sqrt(1 - c**2))
+    root = np.sqrt(np.asarray(kernel.diag(x)))
+    error = np.abs(np.asarray(kernel(x, y.reshape(-1, d))).reshape(mean.shape) / np.outer(root, root)[..., None] - mean)
+    assert error[..., c <= 0.95].max() < apart
+    assert error.max() < 0.02
 
 
 def test_a_polynomial_is_exact_in_few_columns():

@@ -25,7 +25,7 @@ KEYS = jax.random.split(KEY, 3000)
         (rf.arc_cosine(2), lambda k, key: arc_cosine_neurons(2, 3, 16, key=key)),
         pytest.param(rf.exponential(0.5), lambda k, key: maclaurin(k, 3, 16, key=key), marks=pytest.mark.slow),
         pytest.param(
-            rf.exponential(0.5), lambda k, key: positive(k, 3, 16, key=key, orthogonal=False), marks=pytest.mark.slow
+            rf.exponential(0.5), lambda k, key: positive(k, 3, 16, key=key, draw="iid"), marks=pytest.mark.slow
         ),
     ],
 )
@@ -44,7 +44,7 @@ def test_the_mean_is_the_kernel(monte_carlo, kernel, make):
 
 def test_positive_features_are_positive_and_vary_as_stated():
     kernel, short = rf.exponential(0.5), X / 3  # where the law has few outliers
-    F = jax.vmap(lambda key: positive(kernel, 3, 2, key=key, orthogonal=False)._features(short))(KEYS)
+    F = jax.vmap(lambda key: positive(kernel, 3, 2, key=key, draw="iid")._features(short))(KEYS)
     assert F.min() > 0
     entries = np.asarray(jnp.einsum("snp,smp->snm", F, F))
     x, K = np.asarray(short), np.asarray(kernel(short))
@@ -61,23 +61,35 @@ def test_a_count_sketch_is_its_matrix():
 
 
 def test_orthogonal_weights_are_at_right_angles_and_of_their_law():
-    W = draw_weights("sphere", KEY, 7, 4, orthogonal=True)
+    W = draw_weights("sphere", KEY, 7, 4, "orthogonal")
     np.testing.assert_allclose(W[:4] @ W[:4].T, np.eye(4), atol=1e-12)
-    G = draw_weights("gaussian", KEY, 4000, 4, orthogonal=True)
+    G = draw_weights("gaussian", KEY, 4000, 4, "orthogonal")
     np.testing.assert_allclose((G**2).sum(axis=1).mean(), 1.0, atol=4.5 * np.sqrt(2 / 4 / 4000))
     np.testing.assert_allclose((G[:, 0] ** 4).mean() * 16, 3.0, atol=0.6)  # Gaussian columns
+
+
+def test_quasi_random_neurons_have_the_kernel_as_their_mean(monte_carlo):
+    def neurons(key, weights):
+        F = rf.random_neurons(3, 7, key=key, weights=weights, bias=rf.features.Zero(), draw="sobol")(X[:3])
+        return F @ F.T
+
+    K = np.asarray(rf.arc_cosine(1)(X[:3])) / 2  # E [⟨w, x⟩]₊[⟨w, y⟩]₊ for w ~ N(0, I)
+    for weights in ("gaussian", "sphere"):
+        monte_carlo([neurons(key, weights) for key in KEYS[:150]], K / 3, resolution=0.08)
 
 
 def test_orthogonal_neurons_err_less():
     kernel = rf.arc_cosine(1)
     x, K = X[:, :], kernel(X)
 
-    def error(key, orthogonal):
-        F = arc_cosine_neurons(1, 3, 12, key=key, orthogonal=orthogonal)._features(x)
+    def error(key, draw):
+        F = arc_cosine_neurons(1, 3, 12, key=key, draw=draw)._features(x)
         return ((F @ F.T - K) ** 2).mean()
 
-    one, other = (jax.vmap(lambda k, o=o: error(k, o))(KEYS[:1000]) for o in (True, False))
+    one, other = (jax.vmap(lambda k, d=d: error(k, d))(KEYS[:1000]) for d in ("orthogonal", "iid"))
     assert one.mean() + 3 * one.std() / 1000**0.5 < other.mean()
+    quasi = np.array([error(key, "sobol") for key in KEYS[:100]])
+    assert quasi.mean() + 3 * quasi.std() / 100**0.5 < other.mean()
 
 
 @pytest.mark.parametrize(
@@ -111,6 +123,16 @@ def test_the_exponential_kernel():
         (lambda: positive(rf.exponential(), 3, 7, key=KEY), ValueError, "features must be even"),
         (lambda: tensor_sketch(rf.polynomial(2), 3, 0, key=KEY), ValueError, "features"),
         (lambda: arc_cosine_neurons(-1, 3, 8, key=KEY), ValueError, "order"),
+        (
+            lambda: arc_cosine_neurons(1, 3, 8, key=KEY, draw="halton"),
+            ValueError,
+            "draw must be one of iid, orthogonal",
+        ),
+        (
+            lambda: positive(rf.exponential(), 3, 8, key=KEY, draw=True),
+            ValueError,
+            "draw must be one of iid, orthogonal",
+        ),
     ],
 )
 def test_bad_input(call, error, match):
