@@ -18,6 +18,7 @@ from rfjax.numerics import matmul
 from rfjax.regression.fit import Start, as_start, start_values
 from rfjax.regression.gram import Noise, as_kernel, as_noise, as_points, factor, square_gram
 from rfjax.regression.solvers.base import relative
+from rfjax.regression.whitening import Whitening
 
 METHODS = ("cholesky", "lanczos")
 
@@ -48,6 +49,7 @@ def log_marginal_likelihood(
     order: int = 64,
     iterations: int = 1000,
     tolerance: float | None = None,
+    rank: int | None = None,
     throw: bool = True,
 ) -> Evidence:
     """log p(y | X) under y = f(X) + ε, f a Gaussian process of mean `start` (default zero), ε ~ N(0, diag(noise)).
@@ -57,11 +59,12 @@ def log_marginal_likelihood(
     X [n, d]; y [n], or [n, c] for c independent outputs, which add up; `noise`, the *variance* of ε, is a number or
     [n].  With method "cholesky" it is exact.  Rasmussen & Williams 2006, eq. 2.30.
 
-    With method "lanczos" the matrix is never formed: A⁻¹r by conjugate gradients, to a relative residual `tolerance`
-    (default √eps) within `iterations`; the log-determinant by `order` steps of Lanczos from each of `probes` random
-    sign vectors, drawn from `key`,
+    With method "lanczos" the matrix is never formed.  P = diag(noise) + FᵀF, F from `rank` (2√n) randomly pivoted columns
+    of k(X), brings it near the identity, which is what makes small noise cheap: M = SᵀAS, SSᵀ = P⁻¹.  A⁻¹r is by
+    conjugate gradients, preconditioned, to a relative residual `tolerance` (default √eps) within `iterations`; the
+    log-determinant by `order` steps of Lanczos from each of `probes` random sign vectors, drawn from `key`,
 
-        log det A = E zᵀ(log A)z ≈ mean over z of n Σ_k V²_{1k} log t_k,    QᵀAQ = V diag(t) Vᵀ,  Q from z
+        log det A = log det P + E zᵀ(log M)z,  zᵀ(log M)z ≈ n Σ_k V²_{1k} log t_k,    QᵀMQ = V diag(t) Vᵀ,  Q from z
 
     `stderr` is that of the mean over probes; the bias of a finite order, which more of it removes, is beside it.
     Ubaru, Chen & Saad 2017; Gardner et al. 2018 (GPyTorch).
@@ -87,6 +90,7 @@ def log_marginal_likelihood(
         min(checks.count("order", order), X.shape[0]),
         checks.count("iterations", iterations),
         float(checks.number("tolerance", least if tolerance is None else tolerance, above=0.0)),
+        min(X.shape[0], round(2 * math.sqrt(X.shape[0])) if rank is None else checks.count("rank", rank, least=0)),
     )
     found, ritz = _lanczos(kernel, X, variances, r, checks.prng_key("key", key), settings)
     return _converged(found, ritz, settings) if throw else found
@@ -112,31 +116,33 @@ def _lanczos(
     noise: Float[Array, "..."],
     r: Float[Array, "n c"],
     key: PRNGKeyArray,
-    settings: tuple[int, int, int, float],
+    settings: tuple[int, int, int, float, int],
 ) -> tuple[Evidence, Float[Array, ""]]:
-    """The evidence, and the smallest Ritz value.
+    """The evidence, and the smallest Rayleigh quotient of A that was met.
 
     What is solved and decomposed is held fixed; the derivative comes in by products of A with fixed vectors alone, in
     forms whose derivatives are those of the quadratic term (2αᵀr − αᵀAα, whose error is also only of second order) and
     of the log-determinant (zᵀA⁻¹(∂A)z).
     """
-    probes, order, iterations, tolerance = settings
+    probes, order, iterations, tolerance, rank = settings
     n, c = r.shape
-    Z = jax.random.rademacher(key, (probes, n), dtype=X.dtype)
+    drawn, pivots = jax.random.split(key)
+    Z = jax.random.rademacher(drawn, (probes, n), dtype=X.dtype)
     fixed = jax.tree.map(lax.stop_gradient, (kernel, X, noise))
-    A = partial(_product, *fixed)
+    A, S = partial(_product, *fixed), Whitening.of(*fixed, rank, pivots)
 
     def solve(b: Float[Array, " n"]) -> Float[Array, " n"]:
-        return jax.scipy.sparse.linalg.cg(A, b, tol=tolerance / 2, maxiter=iterations)[0]
+        settings = {"tol": tolerance / 2, "maxiter": iterations}
+        return jax.scipy.sparse.linalg.cg(A, b, M=lambda v: S(S.transposed(v)), **settings)[0]
 
     alpha = jax.vmap(solve, 1, 1)(lax.stop_gradient(r))
-    quadratures, W, ritz = jax.vmap(partial(_quadrature, A, order))(Z)
-    moved = _product(kernel, X, noise, jnp.concatenate([alpha, Z.T], axis=1))
+    quadratures, W, ritz = jax.vmap(partial(_quadrature, A, S, order))(Z)
+    moved = _product(kernel, X, noise, jnp.concatenate([alpha, S(Z.T)], axis=1))
     image, images = moved[:, :c], moved[:, c:]
     left = lax.stop_gradient(r - image)
     residual = relative(left, lax.stop_gradient(r))
-    slope = (W.T * images).sum() / probes
-    determinant = quadratures.mean() + slope - lax.stop_gradient(slope)
+    slope = (S(W.T) * images).sum() / probes
+    determinant = S.log_determinant() + quadratures.mean() + slope - lax.stop_gradient(slope)
     stderr = c * quadratures.std(ddof=1) / (2 * math.sqrt(probes))
     smallest = ritz.min()
     ok = (smallest > 0) & (residual <= tolerance)
@@ -152,12 +158,12 @@ def _product(
 
 
 def _quadrature(
-    A: Any, order: int, z: Float[Array, " n"]
+    A: Any, S: Whitening, order: int, z: Float[Array, " n"]
 ) -> tuple[Float[Array, ""], Float[Array, " n"], Float[Array, ""]]:
-    """zᵀ(log A)z and A⁻¹z from the Krylov space of z, and the smallest Ritz value there."""
-    # Of a symmetric A the Hessenberg form is tridiagonal.  Where the space is used up what follows is rounding, or 0/0:
+    """zᵀ(log M)z and M⁻¹z from the Krylov space of z, M = SᵀAS, and A's Rayleigh quotient at M's smallest Ritz vector."""
+    # Of a symmetric M the Hessenberg form is tridiagonal.  Where the space is used up what follows is rounding, or 0/0:
     # it is cut off, and has no weight.
-    Q, H, *_ = decomp.hessenberg(order, reortho="full", custom_vjp=False)(A, z)
+    Q, H, *_ = decomp.hessenberg(order, reortho="full", custom_vjp=False)(lambda v: S.transposed(A(S(v))), z)
     diagonal, beside = jnp.diagonal(H), jnp.diagonal(H, -1)
     scale = lax.cummax(jnp.maximum(jnp.abs(diagonal[:-1]), beside))
     joined = jnp.cumprod(jnp.where(beside > jnp.finfo(z.dtype).eps ** 0.75 * scale, 1, 0))
@@ -165,12 +171,14 @@ def _quadrature(
     beside = jnp.where(alive[1:], beside, 0)
     T = jnp.diag(jnp.where(alive, diagonal, 1)) + jnp.diag(beside, 1) + jnp.diag(beside, -1)
     t, V = jnp.linalg.eigh(T)
-    solution = matmul(jnp.linalg.norm(z) * matmul(V, V[0] / t), jnp.where(alive[:, None], Q, 0))
-    return (z @ z) * jnp.sum(V[0] ** 2 * jnp.log(t)), solution, t[0]
+    basis = jnp.where(alive[:, None], Q, 0)
+    solution = matmul(jnp.linalg.norm(z) * matmul(V, V[0] / t), basis)
+    vector = S(matmul(V[:, 0], basis))
+    return (z @ z) * jnp.sum(V[0] ** 2 * jnp.log(t)), solution, t[0] / (vector @ vector)
 
 
-def _converged(found: Evidence, ritz: Float[Array, ""], settings: tuple[int, int, int, float]) -> Evidence:
-    iterations, tolerance = settings[2:]
+def _converged(found: Evidence, ritz: Float[Array, ""], settings: tuple[int, int, int, float, int]) -> Evidence:
+    iterations, tolerance = settings[2:4]
     if checks.is_traced(found.ok):
         message = "conjugate gradients did not converge, or the kernel is not positive definite with its noise"
         return eqx.error_if(found, ~found.ok, f"{message} (eager calls tell which)")
