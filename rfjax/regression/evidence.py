@@ -129,7 +129,7 @@ def _lanczos(
     drawn, pivots = jax.random.split(key)
     Z = jax.random.rademacher(drawn, (probes, n), dtype=X.dtype)
     fixed = jax.tree.map(lax.stop_gradient, (kernel, X, noise))
-    A, S = partial(_product, *fixed), Whitening.of(*fixed, rank, pivots)
+    A, S = partial(_product, *fixed), Whitening.of(*fixed, rank=rank, key=pivots)
 
     def solve(b: Float[Array, " n"]) -> Float[Array, " n"]:
         settings = {"tol": tolerance / 2, "maxiter": iterations}

@@ -24,7 +24,7 @@ class Whitening(eqx.Module):
 
     @classmethod
     def of(
-        cls, kernel: Kernel, X: Float[Array, "n d"], noise: Float[Array, "..."], rank: int, key: PRNGKeyArray
+        cls, kernel: Kernel, X: Float[Array, "n d"], noise: Float[Array, "..."], *, rank: int, key: PRNGKeyArray
     ) -> "Whitening":
         """From `rank` randomly pivoted columns of k(X)."""
         n, dtype = X.shape[0], X.dtype
