@@ -124,7 +124,7 @@ def _quadratic(
     K, k, square = lax.optimization_barrier(moments)
     u = u.astype(K.dtype)
     value = u @ matmul(K, u) - 2 * k @ u + square
-    floor = 4 * jnp.finfo(K.dtype).eps * (jnp.abs(u) @ matmul(jnp.abs(K), jnp.abs(u)) + square)
+    floor = 8 * jnp.finfo(K.dtype).eps * (jnp.abs(u) @ matmul(jnp.abs(K), jnp.abs(u)) + square)
     return value, floor
 
 

@@ -1,5 +1,6 @@
 """Files are whole or absent, stores are refused when they are not ours, and finished cells survive."""
 
+import contextlib
 import sqlite3
 import subprocess
 import sys
@@ -30,12 +31,11 @@ def test_finished_cells_are_found_again_and_first_results_stay(tmp_path):
     with open_store(path, {"seed": 1}) as store:
         assert store.rows("cell") == [{"error": 0.5}]
         assert store.rows("another") is None
-    with sqlite3.connect(path) as connection:
+    with contextlib.closing(sqlite3.connect(path)) as connection:
         assert [row[0] for row in connection.execute("SELECT configuration FROM runs")] == [
             '{"seed": 0}',
             '{"seed": 1}',
         ]
-    connection.close()
 
 
 def test_another_version_is_refused_and_untouched(tmp_path):

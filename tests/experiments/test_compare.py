@@ -1,5 +1,6 @@
 """The comparison: its contenders predict what the library's verbs do, its arithmetic is that of the books."""
 
+import contextlib
 import json
 import re
 import sqlite3
@@ -116,7 +117,7 @@ def test_the_rows_say_what_ridge_regression_says(tables, tmp_path, standard):
         assert found["memory"] is None or found["memory"] >= 0
     for name in ("compare.png", "compare.svg"):
         assert (tmp_path / name).stat().st_size > 3000
-    with sqlite3.connect(tmp_path / "compare.sqlite") as connection:
+    with contextlib.closing(sqlite3.connect(tmp_path / "compare.sqlite")) as connection:
         configuration = json.loads(connection.execute("SELECT configuration FROM runs").fetchone()[0])
     assert configuration["target"] == "y" and len(configuration["cells"]) == 2
     assert compare.run(spec, tmp_path) == [first, second]  # from the store: the same seconds

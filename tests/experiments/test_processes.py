@@ -1,5 +1,6 @@
 """Cells elsewhere, on processes or a dask cluster: a worker that dies loses one cell, and that is tried again."""
 
+import contextlib
 import os
 import sqlite3
 import sys
@@ -51,7 +52,7 @@ def test_a_worker_that_always_dies_ends_the_run_and_keeps_what_is_finished(tmp_p
     path, todo = tmp_path / "store.sqlite", cells(*(partial(square, i) for i in range(4)))
     with pytest.raises(WorkerError, match=r"'cell 2' died 3 times \(a worker died\)"):
         run_cells(todo, path, {}, executor=Dying(ATTEMPTS, at=2))
-    with sqlite3.connect(path) as connection:
+    with contextlib.closing(sqlite3.connect(path)) as connection:
         kept = connection.execute("SELECT count(*) FROM cells").fetchone()[0]
     again = Dying(0, at=2)
     assert [row["square"] for row in run_cells(todo, path, {}, executor=again)] == [0, 1, 4, 9]

@@ -86,7 +86,10 @@ def _linear(closed: ClosedJaxpr) -> tuple[Jaxpr, list[Array]]:
     atoms = [*closed.jaxpr.outvars, *(atom for equation in linear for atom in equation.invars)]
     used = {atom for atom in atoms if not isinstance(atom, Literal)}
     constants = {variable: value for variable, value in known.items() if variable in used}
-    return closed.jaxpr.replace(constvars=list(constants), eqns=linear), list(constants.values())
+    jaxpr = closed.jaxpr.replace(constvars=list(constants), eqns=linear)
+    if hasattr(jaxpr, "with_consts"):  # from JAX 0.12 on: constants are what has a value
+        jaxpr = jaxpr.with_consts(list(constants.values()))
+    return jaxpr, list(constants.values())
 
 
 def _run(closed: ClosedJaxpr, operands: Sequence[Array]) -> list[Array]:
