@@ -123,8 +123,8 @@ def _beside(group: str, sizes: Sizes) -> list[Row]:
         rows.append(Row(group, "torch.func", settings, note="not installed: pip install torch"))
     else:
         rows.append(row("auto", "torch.func", ratio=1 / 3, error=1e-4))
-    if group == "fcn":
-        rows.append(row("auto", "gemm", 2 * left.size * sizes.width / _operations(sizes, n, outputs), ratio=1.3))
+    share = 2 * left.size * sizes.width / OPERATIONS[group](sizes, n, outputs)
+    rows.append(row("auto", "gemm", share, **({"ratio": 1.3} if group == "fcn" else {})))
     return rows + [row(name, "auto") for name in calls if name not in ("auto", "gemm")]
 
 
@@ -192,12 +192,23 @@ def _convolutional(params: Any, X: jax.Array) -> jax.Array:
     return h.mean(axis=(1, 2)) @ params[-1]
 
 
-def _operations(sizes: Sizes, n: int, outputs: int) -> float:
+def _dense_operations(sizes: Sizes, n: int, outputs: int) -> float:
     """What the structured kernel of the FCN cannot do without: forward, backward, and its Gram matrices' lower halves."""
     hidden = sizes.width**2
     passes = 2 * n * (3 * hidden + sizes.width * outputs) + 2 * n * outputs * 2 * hidden
     grams = n * n * (4 * sizes.width + 3 * outputs * sizes.width)
     return float(passes + grams)
+
+
+def _convolutional_operations(sizes: Sizes, n: int, outputs: int) -> float:
+    """Of the CNN: forward; cotangents back through all layers but the first; their products with patches of the inputs."""
+    places = [sizes.image**2 // 4 ** ((i >= 2) + (i >= 4)) for i in range(6)]
+    inputs = [3] + [sizes.channels] * 5
+    layers = [2 * place * 9 * entering * sizes.channels for place, entering in zip(places, inputs, strict=True)]
+    return float(n * sum(layers) + n * outputs * (sum(layers[1:]) + sum(layers)))
+
+
+OPERATIONS = {"fcn": _dense_operations, "cnn": _convolutional_operations}
 
 
 def _peers(network: Network) -> dict[str, Callable[..., Any]]:

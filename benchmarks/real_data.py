@@ -21,7 +21,7 @@ from benchmarks.datasets import Split, load
 from benchmarks.report import Row
 from benchmarks.timing import peak_rss_bytes
 
-RIDGES = np.geomspace(1e-4, 10, 21)
+RIDGES = np.geomspace(1e-3, 10, 17)
 CHOSEN_ON = 2000  # rows on which ridges are chosen by leaving one out
 
 
