@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Self
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
@@ -255,7 +256,9 @@ def _corrected(
     """`value` with its `close` entries replaced by `exact`, which takes points with the axis d last.
 
     Few points have more than a few neighbours so close: those go one a row at a time, the others by whole rows.
+    Derivatives compute what they need again, block by block: what `exact` holds is d times as large as `value`.
     """
+    exact = jax.checkpoint(exact)
     rows = jnp.arange(value.shape[0])
 
     def one_a_row(_: int, state: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -292,5 +295,5 @@ def _by_block(
 
         return lax.cond(jnp.any(near), replaced, lambda: old)
 
-    fixed = lax.map(fix, (tuple(split(v) for v in left), split(value), split(close)))
+    fixed = lax.map(jax.checkpoint(fix), (tuple(split(v) for v in left), split(value), split(close)))
     return fixed.reshape(blocks * _BLOCK, -1)[:n]

@@ -120,6 +120,16 @@ def test_memory_is_bounded():
     assert temporaries(2**20) < 2 * 2**20 < 2000 * 2000 * 4 < temporaries(2**30)
 
 
+def test_gradients_hold_no_array_of_all_pairs_and_columns():
+    n, d = 128, 1024
+
+    def total(X):
+        return rf.rbf(1.0)(X).sum()
+
+    compiled = jax.jit(jax.grad(total)).lower(jax.ShapeDtypeStruct((n, d), jnp.float32)).compile()
+    assert compiled.memory_analysis().temp_size_in_bytes < 0.5 * n * n * d * 4
+
+
 @pytest.mark.parametrize(("bad", "error"), [(0, ValueError), (1.5, TypeError), (True, TypeError)])
 def test_bad_bounds_raise(bad, error):
     with pytest.raises(error, match="nbytes"), memory_bound(bad):
