@@ -103,7 +103,8 @@ READING = (
     "How to read this. Weights moved: ‖W − W₀‖/‖W₀‖ of the hidden layer. Kernel turned: 1 − cos of the angle between the "
     "tangent kernels before and after. Function from linear: root mean square distance of the network from its "
     "linearisation at the start with the same parameters, in standard deviations of the target. In the NTK scaling they "
-    "fall as about width^(−1/2), width^(−1) and width^(−1/2) to width^(−1); in the maximal-update scaling they do not fall."
+    "fall as about width^(−1/2), width^(−1) to width^(−2) (of the square of what changed) and width^(−1/2) to width^(−1); in "
+    "the maximal-update scaling they do not fall."
 )
 
 EXPERIMENT = Experiment(
