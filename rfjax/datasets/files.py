@@ -1,5 +1,6 @@
 """Files as named columns: numbers as floats, truths as they are, anything else as objects with None where it is missing."""
 
+import csv
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +37,9 @@ def read_csv(path: Path) -> Columns:
         frame.columns = range(1, frame.shape[1] + 1)
     if not bare and not isinstance(frame.index, pandas.RangeIndex):
         raise ValueError(f"cannot read a table from {path}: its rows have more entries than its first line has names")
+    given = next(csv.reader([first], delimiter=separator, skipinitialspace=True), [])
+    if not bare and len(given) == frame.shape[1]:  # as they are written: pandas makes "a.1" of a second "a"
+        frame.columns = [name or made for name, made in zip(given, frame.columns, strict=True)]
     return _columns(path, frame)
 
 
