@@ -50,6 +50,7 @@ def test_a_feature_kernel_is_its_map():
     assert rf.approximate(NEURONS.kernel, 512, key=KEY, in_dim=3) is NEURONS
 
 
+@pytest.mark.slow
 def test_weights_that_are_not_stored_are_the_same_in_every_call():
     phi = rf.approximate(rf.rbf(1.5) + rf.laplace(2.0), 60, key=KEY, X=X, stored=False)
     assert max(jnp.size(leaf) for leaf in jax.tree.leaves(phi)) < 6

@@ -68,6 +68,7 @@ def test_orthogonal_weights_are_at_right_angles_and_of_their_law():
     np.testing.assert_allclose((G[:, 0] ** 4).mean() * 16, 3.0, atol=0.6)  # Gaussian columns
 
 
+@pytest.mark.slow
 def test_quasi_random_neurons_have_the_kernel_as_their_mean(monte_carlo):
     def neurons(key, weights):
         F = rf.random_neurons(3, 7, key=key, weights=weights, bias=rf.features.Zero(), draw="sobol")(X[:3])

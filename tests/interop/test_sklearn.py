@@ -70,6 +70,7 @@ def test_kernel_ridge_is_scikit_learn_s():
         np.testing.assert_allclose(ours.predict(Z), theirs.predict(Z), rtol=0, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_a_solver_that_draws_has_a_seed():
     first, again = (KernelRidge(solver="nystrom", random_state=0).fit(X, Y).predict(Z) for _ in range(2))
     np.testing.assert_array_equal(first, again)

@@ -81,6 +81,7 @@ def test_the_estimate_is_unbiased_and_says_how_far_it_is(monte_carlo):
     assert float(found.residual.max()) < 1e-7
 
 
+@pytest.mark.slow
 def test_a_small_noise_is_met_by_the_columns_of_the_preconditioner():
     points = np.random.default_rng(5).normal(size=(300, 2))
     y = np.sin(points[:, 0])

@@ -165,6 +165,7 @@ def test_an_activation_known_by_quadrature_says_how_well():
         kernel_spectrum(rf.nngp(net), 100, degree=250)
 
 
+@pytest.mark.slow
 def test_a_slow_hermite_series_is_met_with_fewer_powers():
     # elu has a jump in its second derivative: on a small cube, where powers of the cosine do not decay, its table of Hermite
     # coefficients ends before they do.
