@@ -9,6 +9,8 @@ import importlib.metadata
 import json
 import os
 import pathlib
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,9 +23,8 @@ _FLAGS = "--xla_backend_optimization_level=0"
 if importlib.metadata.version("jaxlib").startswith("0.10."):  # XLA stops at a flag that it does not know
     _FLAGS += " --xla_cpu_use_fusion_emitters=false"
 os.environ.setdefault("XLA_FLAGS", _FLAGS)
-gc.set_threshold(
-    50_000, 20, 50
-)  # what is compiled is millions of objects that stay: looking through them takes a while
+# What is compiled is millions of objects that stay: looking through them takes a while.
+gc.set_threshold(50_000, 20, 50)
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -38,6 +39,21 @@ def _few_programs() -> Iterator[None]:
     yield
     if MAPS.exists() and MAPS.read_bytes().count(b"\n") > 30_000:
         jax.clear_caches()
+
+
+@pytest.fixture(scope="session")
+def on_eight_devices() -> Callable[..., None]:
+    """Run a program, which ends with `print("same")`, in a process of its own that has eight devices."""
+
+    def run(program: str, timeout: int = 300) -> None:
+        flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
+        environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+        command = [sys.executable, "-c", program]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.strip() == "same"
+
+    return run
 
 
 @pytest.fixture(params=["float32", "float64"])

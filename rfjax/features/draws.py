@@ -22,9 +22,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from rfjax import checks
 from rfjax.features.spectra import Mixing
 
-_FILLED = (
-    4  # times d²: frequencies from which a bare sequence errs less than one at right angles (by trial, d = 2 to 40)
-)
+# Times d²: frequencies from which a bare sequence errs less than one at right angles (by trial, d = 2 to 40).
+_FILLED = 4
 _FEWEST_NODES = 4  # in a column: below, the rule's kernel is no Gaussian even within a length scale
 
 

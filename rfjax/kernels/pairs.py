@@ -110,9 +110,7 @@ class CrossPairs(Pairs):
         centre = lax.stop_gradient(jnp.mean(self.Y, axis=0))  # distances do not change, and what cancels shrinks
         X, Y = self.X - centre, self.Y - centre
         largest = lax.stop_gradient(jnp.maximum(jnp.abs(X).max(), jnp.abs(Y).max()))
-        unit = jnp.where(
-            largest**4 < jnp.inf, jnp.ones_like(largest), largest
-        )  # of what is squared: ∞ − ∞ is no distance
+        unit = jnp.where(largest**4 < jnp.inf, 1, largest)  # of what is squared: ∞ − ∞ is no distance
         X, Y = X / unit, Y / unit
         total = jnp.sum(X**2, axis=1)[:, None] + jnp.sum(Y**2, axis=1)
         square = jnp.maximum(total - 2 * gram(X, Y), 0)
@@ -258,14 +256,13 @@ def _corrected(
     Few points have more than a few neighbours so close: those go one a row at a time, the others by whole rows.
     Derivatives compute what they need again, block by block: what `exact` holds is d times as large as `value`.
     """
-    exact = jax.checkpoint(exact)
     rows = jnp.arange(value.shape[0])
 
     def one_a_row(_: int, state: tuple[Array, Array]) -> tuple[Array, Array]:
         value, close = state
         column = jnp.argmax(close, axis=1)
         old = value[rows, column]
-        new = exact(left, tuple(v[column] for v in right), old)
+        new = jax.checkpoint(exact)(left, tuple(v[column] for v in right), old)
         value = value.at[rows, column].set(jnp.where(close[rows, column], new, old), unique_indices=True)
         return value, close.at[rows, column].set(False, unique_indices=True)
 

@@ -14,8 +14,8 @@ class Whitening(eqx.Module):
 
         S = D^(−½)(I + U diag((1 + s²)^(−½) − 1)Uᵀ),    F D^(−½) = V diag(s) Uᵀ
 
-    D is the noise, or 10·eps·‖F‖² where that is more: below it the product would be rounding.  Any P keeps
-    log det A = log det SᵀAS + log det P exact.  Gardner et al. 2018.
+    D is the noise, or 10·eps·‖F‖² where that is more (below it the product would be rounding), or 1 where both are 0.  Any
+    P keeps log det A = log det SᵀAS + log det P exact.  Gardner et al. 2018.
     """
 
     deviation: Float[Array, " n"]
@@ -28,14 +28,9 @@ class Whitening(eqx.Module):
     ) -> "Whitening":
         """From `rank` randomly pivoted columns of k(X)."""
         n, dtype = X.shape[0], X.dtype
-        noise = jnp.broadcast_to(noise, n).astype(dtype)
-        if rank == 0:
-            least = jnp.finfo(dtype).tiny  # no factor to be small beside; noise 0 has no scale of its own
-            deviation = jnp.sqrt(jnp.where(noise > least, noise, 1))
-            return cls(deviation, jnp.zeros((n, 0), dtype), jnp.zeros(0, dtype))
-        factor = pivoted_cholesky(kernel, X, rank, key=key).factor
-        floor = 10 * jnp.finfo(dtype).eps * (factor**2).sum()
-        deviation = jnp.sqrt(jnp.maximum(noise, jnp.where(floor > 0, floor, 1)))
+        factor = pivoted_cholesky(kernel, X, rank, key=key).factor if rank else jnp.zeros((0, n), dtype)
+        variance = jnp.maximum(jnp.broadcast_to(noise, n), 10 * jnp.finfo(dtype).eps * (factor**2).sum()).astype(dtype)
+        deviation = jnp.sqrt(jnp.where(variance > 0, variance, 1))
         basis, sizes, _ = jnp.linalg.svd((factor / deviation).T, full_matrices=False)
         return cls(deviation, basis, sizes)
 

@@ -1,9 +1,5 @@
 """Data sharded by rows over several devices give the Gram matrix and the fit of one device."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 
 PROGRAM = """
@@ -47,9 +43,5 @@ print("same")
 
 
 @pytest.mark.slow
-def test_eight_devices_are_as_one():
-    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
-    environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
-    done = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "same"
+def test_eight_devices_are_as_one(on_eight_devices):
+    on_eight_devices(PROGRAM)
