@@ -42,7 +42,8 @@ def approximate(
     | kernel | map |
     |---|---|
     | rbf, laplace, matern, rational_quadratic | Fourier: scrambled Sobol to 12 columns, orthogonal, structured from 256 |
-    | NNGP, NTK, arc_cosine, polynomial, and their sums and products | Gegenbauer: low degrees in full, neurons for the rest |
+    | NNGP, NTK, arc_cosine, polynomial, their sums and products | Gegenbauer: low degrees in full, neurons for the rest |
+    | the same, given data X of at least p rows | Nyström, randomly pivoted, unless p holds all degrees in full |
     | exponential | positive, orthogonal |
     | k1 + k2, c·k, k.on(columns) | side by side; scaled; on those columns |
     | k1·k2 | a TensorSketch of both |
@@ -50,8 +51,8 @@ def approximate(
     | any other, given data X | Nyström, randomly pivoted |
 
     Give `in_dim`, the number d of columns, or the data X [n, d].  Nyström features (`rf.features.nystrom`) serve every
-    kernel and see where the data lie: they are often the closest where data fill few directions, and cost p² a row where
-    these cost p·d.  For the empirical NTK of a real network there is `rf.tangent_features`.
+    kernel and see where the data lie: a fit on them is mostly nearer to the kernel's own than on any other p columns, and
+    they cost p² a row where the others cost p·d.  For the empirical NTK of a real network there is `rf.tangent_features`.
 
     All but Nyström are unbiased up to what `rf.features.gegenbauer` and Sobol's scrambling state; `rf.approximation_error`
     measures.  With `stored` False frequencies and neurons are drawn anew from the key in every call (orthogonal where they
@@ -88,9 +89,13 @@ def _made(kernel: Kernel, features: int, key: PRNGKeyArray, d: int, X: Any, stor
             kernel, _made(kernel.kernel, features, key, len(kernel.columns), part, stored), kernel.columns, d
         )
     try:
-        return gegenbauer(kernel, d, features, key=key, stored=stored)
+        phi = gegenbauer(kernel, d, features, key=key, stored=stored)
     except NoSeriesError as error:
         reason = error
+    else:
+        in_full = phi.directions is None
+        seen = X is not None and stored and X.shape[0] >= features
+        return nystrom(kernel, X, features=features, key=key) if seen and not in_full else phi
     if isinstance(kernel, Scaled):
         return Concatenated(kernel, (_made(kernel.kernel, features, key, d, X, stored),), (kernel.factor,))
     if isinstance(kernel, Sum):

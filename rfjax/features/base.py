@@ -22,6 +22,10 @@ class FeatureMap(eqx.Module):
     def _features(self, X: Float[Array, "n d"]) -> Float[Array, "n p"]:
         """φ(x_i)."""
 
+    def _product(self, X: Float[Array, "n d"], c: Float[Array, "p ..."]) -> Float[Array, "n ..."]:
+        """φ(X) c, for maps that need not form φ(X) for it."""
+        return matmul(self._features(X), c)
+
     @property
     @abc.abstractmethod
     def in_dim(self) -> int | None:

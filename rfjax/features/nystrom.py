@@ -1,7 +1,7 @@
 """Nyström features: any kernel at all, seen from some points of the data."""
 
 import equinox as eqx
-import jax
+from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rfjax import checks
@@ -9,7 +9,7 @@ from rfjax.features.base import FeatureMap
 from rfjax.kernels import Kernel
 from rfjax.kernels.base import as_operand
 from rfjax.kernels.centres import CHOICES, choose_centres
-from rfjax.numerics import shifted_cholesky
+from rfjax.numerics import matmul, shifted_cholesky
 
 
 class Nystrom(FeatureMap):
@@ -21,7 +21,11 @@ class Nystrom(FeatureMap):
 
     def _features(self, X: Float[Array, "n d"]) -> Float[Array, "n p"]:
         K = self.approximates(self.points.astype(X.dtype), X)
-        return jax.scipy.linalg.solve_triangular(self.whitening.astype(K.dtype), K, lower=True).T
+        return solve_triangular(self.whitening.astype(K.dtype), K, lower=True).T
+
+    def _product(self, X: Float[Array, "n d"], c: Float[Array, "p ..."]) -> Float[Array, "n ..."]:
+        K = self.approximates(X, self.points.astype(X.dtype))
+        return matmul(K, solve_triangular(self.whitening.astype(K.dtype), c.astype(K.dtype), trans="T", lower=True))
 
     @property
     def in_dim(self) -> int:

@@ -86,8 +86,8 @@ def predictions(phi: FeatureMap, c: Float[Array, "p ..."], X: Any) -> Float[Arra
     """φ(X) c, without ever holding more of φ(X) than a block."""
     rows = block_rows(phi, X)
     if rows is None:
-        return matmul(phi(jnp.asarray(X)), c)
-    parts = [matmul(phi(block.X), c)[: block.length] for block in Stream(X, rows).blocks()]
+        return _values(phi, checks.points("X", jnp.asarray(X), columns=phi.in_dim), c)
+    parts = [_values(phi, block.X, c)[: block.length] for block in Stream(X, rows).blocks()]
     return jnp.concatenate(parts)
 
 
@@ -122,5 +122,10 @@ def _whole(stripes: list[Float[Array, "..."]]) -> Float[Array, "p p"]:
 @jax.jit
 def _remaining(phi: FeatureMap, c: Float[Array, "p c"], block: Block, y: Float[Array, "b c"]) -> Float[Array, "p c"]:
     """Φ_bᵀ(y_b − Φ_b c)."""
-    F = phi(block.X)
-    return matmul(F.T, block.weight.astype(F.dtype) * (y.astype(F.dtype) - matmul(F, c)))
+    values, transposed = jax.vjp(partial(_values, phi, block.X), c)
+    return transposed(block.weight.astype(c.dtype) * (y.astype(c.dtype) - values))[0]
+
+
+@jax.jit
+def _values(phi: FeatureMap, X: Float[Array, "m d"], c: Float[Array, "p ..."]) -> Float[Array, "m ..."]:
+    return phi._product(X, c)

@@ -46,6 +46,23 @@ def test_the_map_of_a_kernel(kernel, kind):
     assert rms < (0.25 if kind is ProductFeatures else 0.1)
 
 
+def test_a_neural_kernel_sees_the_data_unless_its_degrees_fit():
+    Z = jnp.asarray(RNG.normal(size=(80, 3)))
+    y, new = jnp.sin(2 * Z[:, 0]), jnp.asarray(RNG.normal(size=(30, 3)))
+    kernel = rf.arc_cosine(1)
+    exact = rf.ridge_regression(kernel, Z, y, ridge=0.1)(new)
+
+    def distance(**given):
+        phi = rf.approximate(kernel, 40, key=KEY, **given)
+        return type(phi), float(jnp.std(rf.ridge_regression(phi, Z, y, ridge=0.1)(new) - exact))
+
+    (seen, near), (unseen, far) = distance(X=Z), distance(in_dim=3)
+    assert (seen, unseen) == (Nystrom, Gegenbauer)
+    assert near < far
+    assert isinstance(rf.approximate(rf.polynomial(2), 40, key=KEY, X=Z), Gegenbauer)
+    assert isinstance(rf.approximate(kernel, 40, key=KEY, X=Z, stored=False), Gegenbauer)
+
+
 def test_a_feature_kernel_is_its_map():
     assert rf.approximate(NEURONS.kernel, 512, key=KEY, in_dim=3) is NEURONS
 

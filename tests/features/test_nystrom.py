@@ -33,6 +33,12 @@ def test_the_features_are_a_projection_on_the_centres(centres):
     assert all(tuple(z) in rows for z in Z) == (centres != "kmeans")
 
 
+@pytest.mark.parametrize("trailing", [(), (2,)])
+def test_a_product_without_the_features_is_theirs(trailing):
+    phi, c = nystrom(KERNEL, X, features=12, key=KEY), jnp.asarray(RNG.normal(size=(12, *trailing)))
+    np.testing.assert_allclose(phi._product(X, c), np.asarray(phi(X)) @ c, rtol=0, atol=1e-10)
+
+
 def test_all_points_are_the_kernel_itself():
     phi = nystrom(KERNEL, X, features=40, key=KEY)
     np.testing.assert_allclose(phi.kernel(X), rbf(X, X), rtol=0, atol=1e-6)
