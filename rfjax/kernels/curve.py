@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float
 from rfjax.kernels.pairs import CrossPairs
 from rfjax.numerics import Covariance, matmul, safe_sqrt
 
-_TAIL = 3  # the last coefficients, whose size tells the error
+_TAIL = 2  # the last coefficients, whose size tells the error
 _TOLERANCE = {"float32": 4e-6, "float64": 1e-11}  # of the largest coefficient
 
 
@@ -54,9 +54,11 @@ class Curve(eqx.Module):
         return u * current - following + coefficient(0)
 
 
-def terms_for(depth: int, dtype: jnp.dtype) -> int:
-    """Terms with which ReLU kernels of this depth converge: their curve bends at angles of 1/depth."""
-    return round(14 + 2 * depth**0.5) if dtype == jnp.float32 else round(22 + 4.5 * depth**0.5)
+def terms_for(depth: int, dtype: jnp.dtype, *, homogeneous: bool) -> int:
+    """Terms with which kernels of this depth converge: leaky ReLUs' curves bend at angles of 1/depth, others sooner."""
+    if dtype != jnp.float32:
+        return round(22 + 4.5 * depth**0.5)
+    return max(12, round(5 * depth**0.5 - 2)) if homogeneous else round(14 + 2 * depth**0.5)
 
 
 def _chebyshev(terms: int) -> tuple[Float[np.ndarray, " q"], Float[np.ndarray, "q q"]]:

@@ -54,7 +54,8 @@ class InfiniteWidth(Kernel):
         else:
             square = (largest / math.sqrt(columns)) ** 2
             valid = smallest >= (1 - _ONE_NORM * jnp.finfo(dtype).eps) * largest
-        curve = Curve.fit(lambda q: self._propagate(q, columns), square, terms_for(depth, dtype))
+        terms = terms_for(depth, dtype, homogeneous=power is not None)
+        curve = Curve.fit(lambda q: self._propagate(q, columns), square, terms)
         return OneCurve(self, curve, curve.converged & valid, power or 0.0)
 
 

@@ -65,7 +65,8 @@ class Pairs(abc.ABC):
 class CrossPairs(Pairs):
     """All pairs of a row of X with a row of Y.
 
-    `identity` numbers the points of both: a pair of equal numbers is one point with itself, and exact.
+    `identity` numbers the points of both: a pair of equal numbers is one point with itself, and exact.  `lengths` are
+    ‖x‖ and ‖y‖ where they are known already.
     """
 
     def __init__(
@@ -73,15 +74,17 @@ class CrossPairs(Pairs):
         X: Float[Array, "n d"],
         Y: Float[Array, "m d"],
         identity: tuple[Int[Array, " n"], Int[Array, " m"]] | None = None,
+        lengths: tuple[Float[Array, " n"], Float[Array, " m"]] | None = None,
     ):
         dtype = jnp.result_type(X, Y)
         self.X, self.Y, self.identity = jnp.asarray(X, dtype), jnp.asarray(Y, dtype), identity
-        self.columns = X.shape[1]
+        self.columns, self._lengths = X.shape[1], lengths
 
     @cached_property
     def norms(self) -> tuple[Float[Array, "n 1"], Float[Array, "1 m"]]:
         """‖x‖ and ‖y‖, to broadcast."""
-        return settled(norm(self.X))[:, None], settled(norm(self.Y))[None, :]
+        a, b = self._lengths or (settled(norm(self.X)), settled(norm(self.Y)))
+        return a.astype(self.X.dtype)[:, None], b.astype(self.X.dtype)[None, :]
 
     @cached_property
     def folded(self) -> Float[Array, "n m"]:
@@ -89,11 +92,15 @@ class CrossPairs(Pairs):
 
         Its sign tells the two sides apart.  A zero row is at right angles to everything.
         """
-        (a, b), (x, y) = self.norms, self._directions
-        folded = fold(gram(x, y))
-        close = self._others(jnp.abs(folded) < NEAR_ANGLE)
-        folded = _corrected(_small_angles, folded, close, (self.X, x, a), (self.Y, y, b.T))
-        return folded if self.identity is None else jnp.where(self._same, 1 - _one(a), folded)
+        a, b = self.norms
+        folded = fold(_cosines(self.X, self.Y, a, b))
+        if self.identity is not None:
+            folded = jnp.where(self._same, 1 - _one(a), folded)
+
+        def close(folded: Float[Array, "n m"]) -> Bool[Array, "n m"]:
+            return self._others(jnp.abs(folded) < NEAR_ANGLE)
+
+        return _corrected(_small_angles, folded, close, (self.X, a), (self.Y, b.T))
 
     @cached_property
     def covariance(self) -> Covariance:
@@ -112,12 +119,15 @@ class CrossPairs(Pairs):
         largest = lax.stop_gradient(jnp.maximum(jnp.abs(X).max(), jnp.abs(Y).max()))
         unit = jnp.where(largest**4 < jnp.inf, 1, largest)  # of what is squared: ∞ − ∞ is no distance
         X, Y = X / unit, Y / unit
-        total = jnp.sum(X**2, axis=1)[:, None] + jnp.sum(Y**2, axis=1)
-        square = jnp.maximum(total - 2 * gram(X, Y), 0)
-        close = self._others(square <= NEAR_DISTANCE * total)
-        square = unit * (unit * square)
-        square = _corrected(_distances, square, close, (self.X,), (self.Y,))
-        return square if self.identity is None else jnp.where(self._same, 0, square)
+        left, right = settled(jnp.sum(X**2, axis=1))[:, None], settled(jnp.sum(Y**2, axis=1))
+
+        def close(square: Float[Array, "n m"]) -> Bool[Array, "n m"]:
+            return self._others(square <= unit * (unit * (NEAR_DISTANCE * (left + right))))
+
+        square = unit * (unit * jnp.maximum(left + right - 2 * gram(X, Y), 0))
+        if self.identity is not None:
+            square = jnp.where(self._same, 0, square)
+        return _corrected(_distances, square, close, (self.X,), (self.Y,))
 
     def branch(self) -> "CrossPairs":
         """The same pairs for use inside a branch of `lax.cond`: what is computed there is not remembered here."""
@@ -137,13 +147,7 @@ class CrossPairs(Pairs):
     def own(self, evaluate: Evaluate) -> tuple[Float[Array, "n 1"], Float[Array, "1 m"]]:
         return evaluate(DiagonalPairs(self.X))[:, None], evaluate(DiagonalPairs(self.Y))[None, :]
 
-    @cached_property
-    def _directions(self) -> tuple[Float[Array, "n d"], Float[Array, "m d"]]:
-        """x/‖x‖ and y/‖y‖; a zero row is its own direction."""
-        a, b = self.norms
-        return self.X / _or_one(a), self.Y / _or_one(b).T
-
-    @cached_property
+    @property
     def _same(self) -> Bool[Array, "n m"]:
         assert self.identity is not None
         return self.identity[0][:, None] == self.identity[1]
@@ -181,6 +185,25 @@ class DiagonalPairs(Pairs):
         return values, values
 
 
+def _cosines(
+    X: Float[Array, "n d"], Y: Float[Array, "m d"], a: Float[Array, "n 1"], b: Float[Array, "1 m"]
+) -> Float[Array, "n m"]:
+    """⟨x, y⟩/(‖x‖‖y‖), and ⟨x, y⟩/‖y‖ at a zero row x.
+
+    The product is divided, which costs less than to divide the points, but where it would leave the range of the dtype.
+    """
+    lengths = _or_one(a), _or_one(b)
+    top = float(jnp.finfo(X.dtype).max) ** 0.4
+    in_range = ((lengths[0] < top) & (lengths[0] > 1 / top)).all() & ((lengths[1] < top) & (lengths[1] > 1 / top)).all()
+    ones = jnp.ones_like(a), jnp.ones_like(b)
+    X, Y, a, b = lax.cond(
+        in_range,
+        lambda: (X, Y, 1 / lengths[0], 1 / lengths[1]),
+        lambda: (X / lengths[0], Y / lengths[1].T, *ones),
+    )
+    return gram(X, Y) * a * b
+
+
 def fold(cosine: Float[Array, "..."]) -> Float[Array, "..."]:
     """1 − c for c >= 0 and −(1 + c) < 0 below; a c beyond ±1 is rounding."""
     return _signed(jnp.maximum(1 - jnp.abs(cosine), 0), cosine < 0)
@@ -209,6 +232,7 @@ def _or_one(a: Float[Array, "..."]) -> Float[Array, "..."]:
 
 Points = tuple[Float[Array, "..."], ...]
 Exact = Callable[[Points, Points, Float[Array, "..."]], Float[Array, "..."]]
+Close = Callable[[Float[Array, "n m"]], Bool[Array, "n m"]]
 
 
 def _small_angles(left: Points, right: Points, folded: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -219,7 +243,8 @@ def _small_angles(left: Points, right: Points, folded: Float[Array, "..."]) -> F
     Of points of unequal length that are nearly multiples of each other little is left of δ, and rounding of e shows.
     There p comes from p₀ = longer − t·shorter, t = ⟨shorter, longer⟩/‖shorter‖², with products of twice the digits.
     """
-    (X, x, a), (Y, y, b) = left, right
+    (X, a), (Y, b) = left, right
+    x, y = X / _or_one(a), Y / _or_one(b)
     beyond = folded < 0
     sign = jnp.where(beyond, -1, 1).astype(X.dtype)[..., None]
     axis = jnp.where(a <= b, x, sign * y)
@@ -249,12 +274,13 @@ def _distances(left: Points, right: Points, square: Float[Array, "..."]) -> Floa
 
 
 def _corrected(
-    exact: Exact, value: Float[Array, "n m"], close: Bool[Array, "n m"], left: Points, right: Points
+    exact: Exact, value: Float[Array, "n m"], close: Close, left: Points, right: Points
 ) -> Float[Array, "n m"]:
     """`value` with its `close` entries replaced by `exact`, which takes points with the axis d last.
 
     Few points have more than a few neighbours so close: those go one a row at a time, the others by whole rows.
     Derivatives compute what they need again, block by block: what `exact` holds is d times as large as `value`.
+    Which entries are close is worked out again where there are some, so that where there are none no matrix holds it.
     """
     rows = jnp.arange(value.shape[0])
 
@@ -267,10 +293,10 @@ def _corrected(
         return value, close.at[rows, column].set(False, unique_indices=True)
 
     def some() -> Float[Array, "n m"]:
-        fixed, rest = lax.fori_loop(0, _NEIGHBOURS, one_a_row, (value, close))
+        fixed, rest = lax.fori_loop(0, _NEIGHBOURS, one_a_row, (value, close(value)))
         return lax.cond(jnp.any(rest), lambda: _by_block(exact, fixed, rest, left, right), lambda: fixed)
 
-    return lax.cond(jnp.any(close), some, lambda: value)
+    return lax.cond(jnp.any(close(value)), some, lambda: value)
 
 
 def _by_block(

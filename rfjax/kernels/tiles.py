@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int
 
 from rfjax import checks
 from rfjax.kernels.pairs import CrossPairs, DiagonalPairs, Pairs
-from rfjax.numerics import matmul, settled
+from rfjax.numerics import matmul, norm, settled
 
 _LIVE = 8  # arrays of a tile's size that its evaluation holds at once
 _BOUND: ContextVar[int | None] = ContextVar("memory_bound", default=None)
@@ -87,6 +87,21 @@ class Tiling(NamedTuple):
         return np.minimum(np.array(kept) * (self.rows, self.columns), last).astype(np.int32)
 
 
+class Rows(NamedTuple):
+    """Points and their norms, which all tiles share."""
+
+    X: Float[Array, "n d"]
+    lengths: Float[Array, " n"]
+
+    @classmethod
+    def of(cls, X: Float[Array, "n d"]) -> "Rows":
+        return cls(X, settled(norm(X)))
+
+    def some(self, start: Int[Array, ""], count: int) -> "Rows":
+        """`count` of them, from `start`."""
+        return Rows(*(lax.dynamic_slice_in_dim(v, start, count) for v in self))
+
+
 def cross_gram(evaluate: Evaluate, kernel: Any, X: Array, Y: Array, tiling: Tiling) -> Float[Array, "n m"]:
     """evaluate(kernel, pairs) for all pairs of X and Y."""
     if tiling.single:
@@ -111,7 +126,8 @@ def _symmetric(evaluate: Evaluate, tiling: Tiling, kernel: Any, X: Array) -> Flo
     n = X.shape[0]
     starts = tiling.starts(n, n, lower=True)
     below, on = (jnp.asarray(starts[chosen]) for chosen in (starts[:, 0] > starts[:, 1], starts[:, 0] == starts[:, 1]))
-    tile = partial(_tile, evaluate, tiling, True, kernel, X, X)
+    rows = Rows.of(X)
+    tile = partial(_tile, evaluate, tiling, True, kernel, rows, rows)
 
     def twice(t: Int[Array, ""], out: Float[Array, "n n"]) -> Float[Array, "n n"]:
         values = settled(tile(below[t]), X[0])
@@ -149,7 +165,7 @@ def _mirrored(values: Float[Array, "n n"], probe: Array) -> Float[Array, "n n"]:
 def _tiled(evaluate: Evaluate, tiling: Tiling, kernel: Any, X: Array, Y: Array) -> Float[Array, "n m"]:
     n, m = X.shape[0], Y.shape[0]
     starts = jnp.asarray(tiling.starts(n, m))
-    tile = partial(_tile, evaluate, tiling, False, kernel, X, Y)
+    tile = partial(_tile, evaluate, tiling, False, kernel, Rows.of(X), Rows.of(Y))
 
     def write(t: Int[Array, ""], out: Float[Array, "n m"]) -> Float[Array, "n m"]:
         return lax.dynamic_update_slice(out, lax.optimization_barrier(tile(starts[t])), starts[t])
@@ -170,19 +186,18 @@ def _stacked(
     X_whole, Y_whole = _whole(X, tiling.rows * tiling.down), _whole(Y, tiling.columns * tiling.across)
     corners = np.stack(np.meshgrid(np.arange(tiling.down), np.arange(tiling.across), indexing="ij"), -1).reshape(-1, 2)
     starts = jnp.asarray(corners * (tiling.rows, tiling.columns), jnp.int32)
-    tile = jax.checkpoint(partial(_tile, evaluate, tiling, identity, kernel, X_whole, Y_whole))
+    tile = jax.checkpoint(partial(_tile, evaluate, tiling, identity, kernel, Rows.of(X_whole), Rows.of(Y_whole)))
     tiles = lax.map(tile, starts).reshape(tiling.down, tiling.across, tiling.rows, tiling.columns)
     whole = tiles.transpose(0, 2, 1, 3).reshape(X_whole.shape[0], Y_whole.shape[0])
     return whole[: X.shape[0], : Y.shape[0]]
 
 
 def _tile(
-    evaluate: Evaluate, tiling: Tiling, identity: bool, kernel: Any, X: Array, Y: Array, start: Int[Array, " 2"]
+    evaluate: Evaluate, tiling: Tiling, identity: bool, kernel: Any, left: Rows, right: Rows, start: Int[Array, " 2"]
 ) -> Float[Array, "rows columns"]:
-    rows = lax.dynamic_slice_in_dim(X, start[0], tiling.rows)
-    columns = lax.dynamic_slice_in_dim(Y, start[1], tiling.columns)
+    rows, columns = left.some(start[0], tiling.rows), right.some(start[1], tiling.columns)
     numbers = (start[0] + _range(tiling.rows), start[1] + _range(tiling.columns)) if identity else None
-    return evaluate(kernel, CrossPairs(rows, columns, numbers))
+    return evaluate(kernel, CrossPairs(rows.X, columns.X, numbers, (rows.lengths, columns.lengths)))
 
 
 def cross_matvec(
@@ -190,13 +205,13 @@ def cross_matvec(
 ) -> Float[Array, "n c"]:
     """Σ_j evaluate(x_i, y_j) V_j, holding one tile at a time."""
     X_whole, Y_whole = _whole(X, tiling.rows * tiling.down), _whole(Y, tiling.columns * tiling.across)
-    V_whole = _padded(V, Y_whole.shape[0])
+    left, right, V_whole = Rows.of(X_whole), Rows.of(Y_whole), _padded(V, Y_whole.shape[0])
 
     def row(i: Int[Array, ""]) -> Float[Array, "rows c"]:
         def add(j: Int[Array, ""], total: Array) -> Array:
             start = jnp.stack([i * tiling.rows, j.astype(i.dtype) * tiling.columns])
             values = lax.dynamic_slice_in_dim(V_whole, start[1], tiling.columns)
-            tile = _tile(evaluate, tiling, False, kernel, X_whole, Y_whole, start).astype(V.dtype)
+            tile = _tile(evaluate, tiling, False, kernel, left, right, start).astype(V.dtype)
             return total + matmul(tile, values)
 
         return lax.fori_loop(0, tiling.across, add, jnp.zeros((tiling.rows, V.shape[1]), V.dtype))
@@ -211,20 +226,20 @@ def self_matvec(
 ) -> Float[Array, "n c"]:
     """Σ_j k(x_i, x_j) V_j: every tile of the lower triangle serves for its mirror image too."""
     X_whole = _whole(X, tiling.rows * tiling.down)
-    V_whole = _padded(V, X_whole.shape[0])
+    rows, V_whole = Rows.of(X_whole), _padded(V, X_whole.shape[0])
     diagonal = evaluate(kernel, DiagonalPairs(X_whole))
     starts = jnp.asarray(tiling.starts(*2 * X_whole.shape[:1], lower=True))
     place = _range(tiling.rows)
 
     def add(t: Int[Array, ""], total: Float[Array, "n c"]) -> Float[Array, "n c"]:
         i, j = starts[t]
-        tile = _tile(evaluate, tiling, True, kernel, X_whole, X_whole, starts[t])
+        tile = _tile(evaluate, tiling, True, kernel, rows, rows, starts[t])
         own = lax.dynamic_slice_in_dim(diagonal, i, tiling.rows)
-        tile = jnp.where(i + place[:, None] == j + place, own[:, None], tile)
+        tile = lax.cond(i == j, lambda: tile.at[place, place].set(own, unique_indices=True), lambda: tile)
         tile = lax.optimization_barrier(tile).astype(V.dtype)
-        right, left = (lax.dynamic_slice_in_dim(V_whole, k, tiling.rows) for k in (j, i))
-        total = _added(total, matmul(tile, right), i)
-        return _added(total, jnp.where(i == j, 0, matmul(tile.T, left)), j)
+        beside, above = (lax.dynamic_slice_in_dim(V_whole, k, tiling.rows) for k in (j, i))
+        total = _added(total, matmul(tile, beside), i)
+        return _added(total, jnp.where(i == j, 0, matmul(tile.T, above)), j)
 
     return lax.fori_loop(0, starts.shape[0], add, jnp.zeros_like(V_whole))[: X.shape[0]]
 

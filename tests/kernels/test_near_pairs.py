@@ -163,3 +163,16 @@ def test_pairs_in_both_layouts():
     for pairs in (np.diag(cross["angle"]), diagonal["angle"], np.diag(cross["distance"]), diagonal["distance"]):
         np.testing.assert_array_equal(pairs, 0)
     assert cross["angle"][0, 1] < 1e-6  # collinear, though the multiple was rounded
+
+
+@pytest.mark.parametrize("decades", [12, 17])
+def test_lengths_of_many_decades_scale_a_homogeneous_kernel(decades):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(70, 5)).astype(np.float32)
+    sizes = (10.0 ** rng.uniform(-decades, decades, size=70)).astype(np.float32)
+    kernel = rf.ntk(mlp(depth=2, width=1))
+    K, scaled = np.asarray(kernel(X), float), np.asarray(kernel(X * sizes[:, None]), float)
+    scale = np.sqrt(np.multiply.outer(np.diag(K), np.diag(K)))
+    inside = np.abs(np.log10(np.multiply.outer(sizes, sizes))) < 30  # of the range of float32
+    error = np.abs(scaled / np.multiply.outer(sizes.astype(float), sizes) - K) / scale
+    assert error[inside].max() < 2e-6
