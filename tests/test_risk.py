@@ -20,6 +20,7 @@ RNG = np.random.default_rng(0)
 POINTS = RNG.normal(size=(400_000, D))
 DIRECTION = RNG.normal(size=D)
 KINDS = {"relu": rf.activations.relu, "leaky": rf.activations.leaky_relu(0.3), "abs": rf.activations.abs}
+PAIRS = [("relu", "leaky"), ("leaky", "abs"), ("abs", "relu")]  # of student and teacher, which the quick tests see
 SLOPES = {"relu": 0.0, "leaky": 0.3, "abs": -1.0}  # below zero
 TASK = rf.tasks.single_neuron(D, bias=-1.0, direction=DIRECTION)
 KEY, SGD = jax.random.key(0), optax.sgd(0.1)
@@ -68,8 +69,14 @@ def within(risk, errors: np.ndarray, sigmas: float = 4.0) -> None:
 # --- exact risks ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("teacher", KINDS)
-@pytest.mark.parametrize("student", KINDS)
+@pytest.mark.parametrize(
+    ("student", "teacher"),
+    [
+        pytest.param(student, teacher, marks=() if (student, teacher) in PAIRS else pytest.mark.slow)
+        for student in KINDS
+        for teacher in KINDS
+    ],
+)
 def test_the_exact_risk_is_that_of_simulation(student, teacher):
     # Every pair of activations; with and without bias and constant feature in turn.
     index = 3 * list(KINDS).index(student) + list(KINDS).index(teacher)
@@ -82,7 +89,9 @@ def test_the_exact_risk_is_that_of_simulation(student, teacher):
     assert float(risk.relative) == pytest.approx(float(risk.value) / task.variance, rel=1e-12)
 
 
-@pytest.mark.parametrize("parameterization", ["ntk", "standard", "mean_field", "mup"])
+@pytest.mark.parametrize(
+    "parameterization", [pytest.param("ntk", marks=pytest.mark.slow), "standard", "mean_field", "mup"]
+)
 def test_networks_and_their_frozen_features_have_exact_risks(parameterization):
     stds = {"w_std": jnp.asarray(1.3), "b_std": jnp.asarray(0.4)}  # as arrays they share one compilation
     net = rf.mlp(depth=1, width=R, parameterization=parameterization, **stds)

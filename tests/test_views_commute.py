@@ -51,7 +51,7 @@ def slope(widths, errors) -> float:
 WIDTHS = (32, 128, 512)
 
 
-@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("depth", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_finite_kernels_go_to_their_limits_as_the_root_of_the_width(depth, monte_carlo):
     nets = [rf.mlp(depth=depth, width=width, w_std=1.3, b_std=0.4) for width in WIDTHS]
     limits = [np.asarray(limit(nets[0])(X, Z)) for limit in (rf.nngp, rf.ntk)]
@@ -233,6 +233,7 @@ def test_random_features_obey_the_lower_bound():
     above_the_bound(risks, 16, most=2.5)
 
 
+@pytest.mark.slow
 def test_kernels_obey_the_lower_bound_of_their_samples():
     risks = []
     for seed, task in enumerate(TASKS):

@@ -35,7 +35,9 @@ class Curve(eqx.Module):
         one = jnp.full_like(small, 1) * square
         values = function(Covariance(one, one, jnp.where(near, small, large), jnp.where(near, large, small)))
         coefficients = matmul(values.reshape(2, terms), jnp.asarray(transform, values.dtype))
-        converged = _left_out(coefficients).max() <= _TOLERANCE.get(str(values.dtype), 1e-5) * jnp.abs(coefficients).max()
+        converged = (
+            _left_out(coefficients).max() <= _TOLERANCE.get(str(values.dtype), 1e-5) * jnp.abs(coefficients).max()
+        )
         return cls(coefficients[0], coefficients[1], converged)
 
     def __call__(self, pairs: CrossPairs) -> Float[Array, "n m"]:

@@ -101,6 +101,7 @@ def test_a_kink_at_0_is_exact():
     assert np.abs(slope - (np.pi - THETA) / (2 * np.pi)).max() < 1e-12
 
 
+@pytest.mark.slow
 def test_a_kink_elsewhere_is_as_close_as_documented():
     # [x − a]₊ − [−x − a]₊ = x − clip(x, −a, a): of two kinks at ±a the dual is by quadrature over angle and radius.
     at, terms = 0.4, 32

@@ -123,6 +123,7 @@ def test_the_rows_say_what_ridge_regression_says(tables, tmp_path, standard):
     assert compare.run(spec, tmp_path) == [first, second]  # from the store: the same seconds
 
 
+@pytest.mark.slow
 def test_the_network_learns_classes_too(tables, tmp_path, standard):
     found = compare.run(small(tables / "signs.csv", views=("network",), rates=(0.03,)), tmp_path)
     assert {row["task"] for row in found} == {"classification"}

@@ -76,6 +76,7 @@ def test_every_scrambled_sequence_has_the_kernel_as_its_mean(draw, name, feature
     monte_carlo(draws, upper(np.asarray(kernel(X))), resolution=0.03, scale=2.0)
 
 
+@pytest.mark.slow
 def test_resampling_by_leverage_keeps_the_mean(monte_carlo):
     kernel, data = KERNELS["laplace"], RNG.normal(size=(30, 3))
 
@@ -183,7 +184,9 @@ def test_the_structured_transform_is_a_product_with_orthogonal_rows(columns):
         np.testing.assert_allclose(directions @ directions.T, np.eye(size), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("draw", ["iid", pytest.param("orthogonal", marks=pytest.mark.slow), "structured"])
+@pytest.mark.parametrize(
+    "draw", ["iid", *(pytest.param(draw, marks=pytest.mark.slow) for draw in ("orthogonal", "structured"))]
+)
 def test_regenerated_frequencies_are_the_stored_ones(draw):
     x = RNG.normal(size=(4, 40))
     kept, drawn = (

@@ -68,7 +68,7 @@ def test_the_kernel_is_approximated(phi):
     assert off.max() < 0.1
 
 
-@pytest.mark.parametrize("orthogonal", [True, False])
+@pytest.mark.parametrize("orthogonal", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_the_mean_is_the_kernel(monte_carlo, orthogonal):
     kernel = rf.polynomial(2, 0.5, 1.0)
     phi = gegenbauer(kernel, 3, 6, key=KEY, exact=False, draw="orthogonal" if orthogonal else "iid")
@@ -128,6 +128,7 @@ def test_few_columns(d):
     np.testing.assert_allclose(F @ F.T, K, rtol=0, atol=0.02 * K.max())
 
 
+@pytest.mark.slow
 def test_forgotten_neurons_are_the_same_neurons():
     stored, drawn = (gegenbauer(rf.arc_cosine(1), 3, 20, key=KEY, stored=s) for s in (True, False))
     assert drawn.directions.rows is None

@@ -79,6 +79,7 @@ def test_quasi_random_neurons_have_the_kernel_as_their_mean(monte_carlo):
         monte_carlo([neurons(key, weights) for key in KEYS[:150]], K / 3, resolution=0.08)
 
 
+@pytest.mark.slow
 def test_orthogonal_neurons_err_less():
     kernel = rf.arc_cosine(1)
     x, K = X[:, :], kernel(X)

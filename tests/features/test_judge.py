@@ -33,7 +33,7 @@ def expected(ridge):
     )
 
 
-@pytest.mark.parametrize("dense", [True, False])
+@pytest.mark.parametrize("dense", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_the_errors_are_those_of_the_matrices(monkeypatch, dense):
     if not dense:
         monkeypatch.setattr(judge, "_DENSE", 1)
@@ -49,6 +49,7 @@ def test_without_a_ridge_there_is_no_weighted_error():
     assert rf.approximation_error(PHI, KERNEL, X).weighted is None
 
 
+@pytest.mark.slow
 def test_the_law_of_independent_features():
     def make(kernel, p, *, key, X):
         return rf.features.fourier(kernel, 2, p, key=key, draw="iid")

@@ -44,6 +44,7 @@ def test_all_points_are_the_kernel_itself():
     np.testing.assert_allclose(phi.kernel(X), rbf(X, X), rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_repeated_points_in_float32():
     twice = jnp.asarray(np.repeat(np.asarray(X[:8]), 5, axis=0), jnp.float32)
     phi = nystrom(KERNEL, twice, features=40, key=KEY, centres="uniform")

@@ -82,6 +82,7 @@ def test_batches_are_the_whole(golden):
         np.testing.assert_allclose(getattr(values, reading), expected, rtol=0, atol=1e-9 * np.abs(expected).max())
 
 
+@pytest.mark.slow
 def test_monte_carlo_has_the_closed_form_as_its_mean(golden, monte_carlo):
     record = record_of(golden, "erf", 1)
     init, apply, _ = of(record, width=64)
@@ -201,6 +202,7 @@ def test_prediction_from_a_start_and_through_its_ode(regression):
         np.testing.assert_allclose(found, exact, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_inference_is_ridge_regression(regression):
     kernel_fn, net, X, y, T = regression
     k_dd = kernel_fn(X, None, "nngp")

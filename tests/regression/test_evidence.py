@@ -71,6 +71,7 @@ def test_it_vmaps():
     np.testing.assert_allclose(stacked, [float(value(float(scale), 0.3)) for scale in scales], rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_the_estimate_is_unbiased_and_says_how_far_it_is(monte_carlo):
     found = jax.vmap(lambda key: estimate(1.5, 0.3, Y, key))(jax.random.split(KEY, 200))
     expected = density(Y, 0.3)
@@ -114,6 +115,7 @@ def test_the_derivative_of_the_estimate_is_unbiased(monte_carlo):
     np.testing.assert_allclose(found[2][0], exact[2], rtol=1e-5)  # of y only the quadratic term knows
 
 
+@pytest.mark.slow
 def test_the_estimate_in_float32_and_beside_the_exact_value():
     found = rf.log_marginal_likelihood(
         rf.rbf(1.5), X.astype(np.float32), Y.astype(np.float32), noise=0.3, method="lanczos", key=KEY, probes=32

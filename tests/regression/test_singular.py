@@ -72,6 +72,7 @@ def test_under_tracing_without_throw_only_the_bad_one_is_nan():
     )
 
 
+@pytest.mark.slow
 def test_a_kernel_that_is_not_one_is_told_apart():
     # k(x, y) = ⟨x, y⟩ − 100 has a negative eigenvalue that no small ridge mends.
     indefinite = rf.kernels.Sum(rf.polynomial(1, 1.0, 0.0), _Negative())

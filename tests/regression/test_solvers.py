@@ -72,7 +72,10 @@ def test_conjugate_gradients_under_jit():
     np.testing.assert_allclose(jax.jit(fit)(RIDGE, Y[:, 0]), ALPHA[:, 0], rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("choice", ["uniform", "rpcholesky", "leverage"])
+@pytest.mark.parametrize(
+    "choice",
+    [pytest.param("uniform", marks=pytest.mark.slow), "rpcholesky", pytest.param("leverage", marks=pytest.mark.slow)],
+)
 def test_centres_solve_the_restricted_problem(choice):
     solver = rf.solvers.Nystrom(centres=50, choice=choice, key=jax.random.key(1), tolerance=1e-10)
     fit = rf.ridge_regression(KERNEL, X, Y, ridge=RIDGE, solver=solver)
@@ -95,7 +98,9 @@ def test_all_points_as_centres_are_the_whole_problem(tmp_path):
     np.testing.assert_allclose(fit(Z), EXPECTED[:, 0], rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("solver", ["cholesky", "cg", "nystrom", "eigenpro"])
+@pytest.mark.parametrize(
+    "solver", ["cholesky", *(pytest.param(s, marks=pytest.mark.slow) for s in ("cg", "nystrom", "eigenpro"))]
+)
 def test_a_kernel_of_nothing_but_zeros_fits_nothing(solver):
     X = np.zeros((8, 3))
     fit = rf.ridge_regression(rf.polynomial(1, 1.0, 0.0), X, Y[:8], ridge=RIDGE, solver=solver, key=jax.random.key(0))

@@ -13,7 +13,7 @@ KEY = jax.random.key(0)
 NET = rf.mlp(depth=1, width=16, activation=rf.activations.erf, b_std=0.4)
 
 
-@pytest.mark.parametrize(("reading", "limit"), [("nngp", rf.nngp), ("ntk", rf.ntk)])
+@pytest.mark.parametrize(("reading", "limit"), [pytest.param("nngp", rf.nngp, marks=pytest.mark.slow), ("ntk", rf.ntk)])
 def test_one_hidden_layer_has_the_infinite_kernel_as_its_mean(reading, limit):
     found = rf.monte_carlo_kernel(NET, 3, key=KEY, reading=reading, samples=3000, until_stderr=0.03)(X)
     expected = np.asarray(limit(NET)(X))

@@ -60,7 +60,7 @@ def features(kind, width, key=1):
     return rf.tangent_features(net, params), sum(leaf.size for leaf in jax.tree.leaves(params))
 
 
-@pytest.mark.parametrize(("kind", "width"), [("frozen", 40), ("tangent", 6)])
+@pytest.mark.parametrize(("kind", "width"), [pytest.param("frozen", 40, marks=pytest.mark.slow), ("tangent", 6)])
 def test_fixed_features(kind, width):
     task, target = family()
     model, r = features(kind, width)

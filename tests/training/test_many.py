@@ -52,6 +52,7 @@ def test_the_history_is_a_table(grid):
     assert line["weight[1]"].item() == float(grid.history.metrics["weight"][1, 2, 1, 1, 2])
 
 
+@pytest.mark.slow
 def test_risks_have_the_axes_of_their_runs(grid):
     task = rf.tasks.single_neuron(3, bias=-1.0)
     risk = rf.population_risk(grid, task)
