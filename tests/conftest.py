@@ -21,7 +21,7 @@ import pytest
 # Compilation is nearly all that the tests cost: have XLA do less of it, before it starts.  A user's own flags come first.
 _FLAGS = "--xla_backend_optimization_level=0"
 if importlib.metadata.version("jaxlib").startswith("0.10."):  # XLA stops at a flag that it does not know
-    _FLAGS += " --xla_cpu_use_fusion_emitters=false"
+    _FLAGS += " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 os.environ.setdefault("XLA_FLAGS", _FLAGS)
 # What is compiled is millions of objects that stay: looking through them takes a while.
 gc.set_threshold(50_000, 20, 50)

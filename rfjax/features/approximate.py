@@ -12,7 +12,7 @@ from rfjax.features.combined import Concatenated, OnColumns
 from rfjax.features.fourier import fourier
 from rfjax.features.gegenbauer import gegenbauer
 from rfjax.features.inner_product import positive
-from rfjax.features.nystrom import nystrom
+from rfjax.features.nystrom import Nystrom, nystrom
 from rfjax.features.powers import NoSeriesError
 from rfjax.features.tensor_sketch import CountSketch, ProductFeatures
 from rfjax.kernels import RBF, Exponential, Kernel, Matern, Product, RationalQuadratic, Restrict, Scaled, Sum
@@ -25,6 +25,7 @@ KNOWN = (
 )
 _QUASI_RANDOM = 12  # columns up to which a scrambled Sobol sequence errs less than orthogonal frequencies
 _STRUCTURED = 256  # columns from which Hadamard transforms are the faster
+_PIVOTED = 2048  # columns up to which centres are pivots: beyond, choosing them costs more than the features
 _MIDDLE = 4096  # columns of each factor of a product before they are sketched, at most
 
 
@@ -43,12 +44,12 @@ def approximate(
     |---|---|
     | rbf, laplace, matern, rational_quadratic | Fourier: scrambled Sobol to 12 columns, orthogonal, structured from 256 |
     | NNGP, NTK, arc_cosine, polynomial, their sums and products | Gegenbauer: low degrees in full, neurons for the rest |
-    | the same, given data X of at least p rows | Nyström, randomly pivoted, unless p holds all degrees in full |
+    | the same, given data X of at least p rows | Nyström as below, unless p holds all degrees in full |
     | exponential | positive, orthogonal |
     | k1 + k2, c·k, k.on(columns) | side by side; scaled; on those columns |
     | k1·k2 | a TensorSketch of both |
     | the kernel of a feature map | that map |
-    | any other, given data X | Nyström, randomly pivoted |
+    | any other, given data X | Nyström: randomly pivoted rows to p = 2048, uniform ones beyond |
 
     Give `in_dim`, the number d of columns, or the data X [n, d].  Nyström features (`rf.features.nystrom`) serve every
     kernel and see where the data lie: a fit on them is mostly nearer to the kernel's own than on any other p columns, and
@@ -95,7 +96,7 @@ def _made(kernel: Kernel, features: int, key: PRNGKeyArray, d: int, X: Any, stor
     else:
         in_full = phi.directions is None
         seen = X is not None and stored and X.shape[0] >= features
-        return nystrom(kernel, X, features=features, key=key) if seen and not in_full else phi
+        return _seen(kernel, X, features, key) if seen and not in_full else phi
     if isinstance(kernel, Scaled):
         return Concatenated(kernel, (_made(kernel.kernel, features, key, d, X, stored),), (kernel.factor,))
     if isinstance(kernel, Sum):
@@ -113,7 +114,13 @@ def _made(kernel: Kernel, features: int, key: PRNGKeyArray, d: int, X: Any, stor
             f"no feature map is known for {type(kernel).__name__} ({reason}). Known are {KNOWN}. Any other kernel has "
             "Nyström features: give X=, the data, or call rf.features.nystrom(kernel, X, features=..., key=...)"
         )
-    return nystrom(kernel, X, features=min(features, X.shape[0]), key=key)
+    return _seen(kernel, X, min(features, X.shape[0]), key)
+
+
+def _seen(kernel: Kernel, X: Array, features: int, key: PRNGKeyArray) -> Nystrom:
+    return nystrom(
+        kernel, X, features=features, key=key, centres="rpcholesky" if features <= _PIVOTED else "uniform"
+    )
 
 
 def _stored_only(kernel: Kernel, stored: bool) -> None:

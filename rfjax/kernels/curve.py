@@ -2,7 +2,7 @@
 
 A network that is positively homogeneous (ReLU without bias), or any network on points of one norm, has
 k(x, y) = (‖x‖‖y‖)^p f(θ) whatever its depth.  In t = sin(θ/2) up to θ = π/2, and t = cos(θ/2) beyond, f is analytic
-wherever ReLUs and smooth functions make it, and a Chebyshev series of some 20 terms a side replaces all layers.
+wherever ReLUs and smooth functions make it, and a Chebyshev series of a dozen terms a side replaces all layers.
 """
 
 from collections.abc import Callable
