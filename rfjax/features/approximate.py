@@ -118,9 +118,7 @@ def _made(kernel: Kernel, features: int, key: PRNGKeyArray, d: int, X: Any, stor
 
 
 def _seen(kernel: Kernel, X: Array, features: int, key: PRNGKeyArray) -> Nystrom:
-    return nystrom(
-        kernel, X, features=features, key=key, centres="rpcholesky" if features <= _PIVOTED else "uniform"
-    )
+    return nystrom(kernel, X, features=features, key=key, centres="rpcholesky" if features <= _PIVOTED else "uniform")
 
 
 def _stored_only(kernel: Kernel, stored: bool) -> None:
