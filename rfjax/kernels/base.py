@@ -15,6 +15,7 @@ from rfjax import checks
 from rfjax.kernels.pairs import DiagonalPairs, Pairs
 from rfjax.kernels.ring import Ring, ring_matvec
 from rfjax.kernels.tiles import Tiling, cross_gram, cross_matvec, self_gram, self_matvec
+from rfjax.numerics import anywhere
 
 
 class Kernel(eqx.Module):
@@ -175,7 +176,7 @@ def _matvec(
 
 
 def _finite(values: Array) -> Bool[Array, ""]:
-    return jnp.isfinite(values).all()
+    return ~anywhere(~jnp.isfinite(values))
 
 
 def _in_range(X: Array, values: Array, ok: Bool[Array, ""]) -> Array:

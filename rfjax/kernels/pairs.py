@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from rfjax.numerics import Covariance, gram, less_multiple, norm, settled
+from rfjax.numerics import Covariance, anywhere, gram, less_multiple, norm, settled
 
 NEAR_ANGLE = 5e-3  # |cos θ| beyond 1 − this is taken from differences: θ from the product is good to some eps/√1e-2
 NEAR_DISTANCE = 1e-2  # of ‖x‖² + ‖y‖², for distances: narrow kernels err by e^{−tτ/2}·t·eps, below 1e-5 at this τ
@@ -296,7 +296,7 @@ def _corrected(
         fixed, rest = lax.fori_loop(0, _NEIGHBOURS, one_a_row, (value, close(value)))
         return lax.cond(jnp.any(rest), lambda: _by_block(exact, fixed, rest, left, right), lambda: fixed)
 
-    return lax.cond(jnp.any(close(value)), some, lambda: value)
+    return lax.cond(anywhere(close(value)), some, lambda: value)
 
 
 def _by_block(

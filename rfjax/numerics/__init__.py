@@ -13,12 +13,13 @@ from rfjax.numerics.gaussian import (
     relu_pair_moment,
 )
 from rfjax.numerics.hermite import gaussian_quadrature, hermite, hermite_functions
-from rfjax.numerics.products import gram, less_multiple, matmul, settled
+from rfjax.numerics.products import anywhere, gram, less_multiple, matmul, settled
 from rfjax.numerics.safe import angle, arctan2, norm, safe_divide, safe_sqrt, sin_minus_theta_cos
 
 __all__ = [
     "Covariance",
     "angle",
+    "anywhere",
     "arctan2",
     "bivariate_normal_cdf",
     "cosine",

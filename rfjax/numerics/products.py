@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 
 def matmul(a: Float[Array, "... n k"], b: Float[Array, "... k m"]) -> Float[Array, "... n m"]:
@@ -23,6 +23,11 @@ def settled(values: Array, probe: Array | None = None) -> Array:
     """
     lost = jnp.isnan(values if probe is None else probe).any()
     return lax.cond(lost, lambda: values * jnp.nan, lambda: values)
+
+
+def anywhere(mask: Bool[Array, "... m"]) -> Bool[Array, ""]:
+    """`mask.any()`, by rows first: XLA fuses that with what makes the mask, and stores a mask that is reduced at once."""
+    return lax.optimization_barrier(jnp.any(mask, axis=-1)).any()
 
 
 def less_multiple(

@@ -40,9 +40,7 @@ def standard_promotion():
     jax.config.update("jax_numpy_dtype_promotion", strict)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=() if n == "hard-starts" else pytest.mark.slow) for n in OTHERS]
-)
+@pytest.mark.parametrize("name", OTHERS)
 def test_the_smoke_preset_runs_and_goes_on_where_it_was(name, tmp_path, capsys, standard_promotion):
     command = [name, "--preset", "smoke", "--out", str(tmp_path)]
     main(command)
