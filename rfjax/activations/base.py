@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from rfjax import checks
-from rfjax.numerics import Covariance, gaussian_quadrature
+from rfjax.numerics import Covariance, gaussian_quadrature, in_float64
 
 _ONE_NODE = 0.3  # of E σ²: what a node of the quadrature has at most where σ is resolved
 
@@ -91,8 +91,7 @@ class Nonlinearity(eqx.Module):
         checks.number("scale", scale, least=0.0)
         checks.number("shift", shift)
         if scale == 0:
-            constant = float(self(jnp.asarray(float(shift))))
-            return np.concatenate([[constant], np.zeros(degree)])
+            return np.concatenate([host_values(self, np.array([float(shift)])), np.zeros(degree)])
         return self._coefficients(degree, float(scale), float(shift))
 
     @final
@@ -130,11 +129,11 @@ def _require_finite(z: Float[np.ndarray, " q"], parts: Float[np.ndarray, " q"]) 
 
 
 def host_values(function: Callable[[Array], Array], x: Float[np.ndarray, " q"]) -> Float[np.ndarray, " q"]:
-    """function(x) as a host array, in the widest floats that JAX is set to.
+    """function(x) as a host array, computed in float64 whatever JAX is set to.
 
     **Raises** ValueError when a value is NaN or infinite.
     """
-    with jax.ensure_compile_time_eval():
+    with in_float64():
         values = np.asarray(function(jnp.asarray(x)), dtype=np.float64)
     if not np.isfinite(values).all():
         raise ValueError(f"the activation must be finite, got NaN or inf at {x[~np.isfinite(values)][0]:.3g}")

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Complex, Float
@@ -19,6 +18,7 @@ from rfjax import checks
 from rfjax.activations import Nonlinearity, Threshold, rectified_monomial
 from rfjax.kernels import ArcCosine, Constant, InfiniteWidth, Kernel, Normalised, Polynomial, Product, Scaled, Sum
 from rfjax.networks import Activation, Dense, Layer, LayerNorm, Parallel, Repeat, Residual, Serial
+from rfjax.numerics import in_float64
 
 TERMS = 512  # powers of the cosine; those beyond are counted with the power that they are modulo this one
 _DUAL = 256  # Hermite coefficients of an activation, before its even and its odd remainder
@@ -141,8 +141,8 @@ def _series(
 
 def _at(dual: Any, own: Float[np.ndarray, " s"], sign: int) -> Float[np.ndarray, " s"]:
     """A dual at u = ±v."""
-    with jax.ensure_compile_time_eval():
-        variance = jnp.asarray(own, float)
+    with in_float64():
+        variance = jnp.asarray(own)
         return np.asarray(dual(variance, sign * variance, variance), np.float64)
 
 

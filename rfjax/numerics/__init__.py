@@ -13,6 +13,7 @@ from rfjax.numerics.gaussian import (
     relu_pair_moment,
 )
 from rfjax.numerics.hermite import gaussian_quadrature, hermite, hermite_functions
+from rfjax.numerics.host import in_float64
 from rfjax.numerics.products import anywhere, gram, less_multiple, matmul, settled
 from rfjax.numerics.safe import angle, arctan2, norm, safe_divide, safe_sqrt, sin_minus_theta_cos
 
@@ -27,6 +28,7 @@ __all__ = [
     "gram",
     "hermite",
     "hermite_functions",
+    "in_float64",
     "less_multiple",
     "matmul",
     "norm",

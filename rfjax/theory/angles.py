@@ -1,41 +1,56 @@
 """A kernel between two points of given norms at a given angle: what tells a function of the angle from any other kernel."""
 
+from dataclasses import replace
 from functools import partial
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
+from rfjax.activations import Quadrature
 from rfjax.kernels import DiagonalPairs, Kernel, Pairs
-from rfjax.numerics import Covariance
+from rfjax.numerics import Covariance, in_float64
 
-_BATCH = 512
+_ANGLES, _PAIRS = 256, 64  # of one compiled program
+_SAFETY = 3.0  # times the error so told
+_TERMS = (1023, 511, 255)  # of the duals that are Hermite series
+
+
+class Norms(NamedTuple):
+    """Pairs of norms: norms[left] of x and norms[right] of y, for points with d columns."""
+
+    norms: Float[np.ndarray, " q"]
+    left: Int[np.ndarray, " p"]
+    right: Int[np.ndarray, " p"]
+    d: int
+
+    @property
+    def pairs(self) -> tuple[Float[np.ndarray, " p"], Float[np.ndarray, " p"]]:
+        """‖x‖ and ‖y‖ of every pair."""
+        return self.norms[self.left], self.norms[self.right]
 
 
 class AnglePairs(Pairs):
-    """Pairs of points with d columns, both of norm r, at angles θ; of the points themselves nothing else is known."""
+    """Pairs of points with d columns, of given norms at angles θ; of the points themselves nothing else is known."""
 
-    def __init__(self, theta: Float[Array, " q"], norm: Float[Array, ""] | float, d: int):
+    def __init__(self, theta: Float[Array, "1 q"], left: Float[Array, "p 1"], right: Float[Array, "p 1"], d: int):
         self.columns = d
-        self._theta, self._norm = theta, norm
+        self._theta, self._left, self._right = theta, left, right
 
     @property
     def covariance(self) -> Covariance:
-        square = jnp.full_like(self._theta, self._norm**2 / self.columns)
-        below = 2 * square * jnp.sin(self._theta / 2) ** 2
-        above = 2 * square * jnp.cos(self._theta / 2) ** 2
-        return Covariance(square, square, below, above)
+        product = 2 * self._left * self._right / self.columns
+        below, above = product * jnp.sin(self._theta / 2) ** 2, product * jnp.cos(self._theta / 2) ** 2
+        return Covariance(self._left**2 / self.columns, self._right**2 / self.columns, below, above)
 
     @property
-    def squared_distance(self) -> Float[Array, " q"]:
-        return (2 * self._norm * jnp.sin(self._theta / 2)) ** 2
+    def squared_distance(self) -> Float[Array, "p q"]:
+        return (self._left - self._right) ** 2 + 4 * self._left * self._right * jnp.sin(self._theta / 2) ** 2
 
     def own(self, evaluate):
-        point = jnp.zeros((1, self.columns), self._theta.dtype).at[0, 0].set(self._norm)
-        values = jnp.broadcast_to(evaluate(DiagonalPairs(point)), self._theta.shape)
-        return values, values
+        return tuple(evaluate(_points(norms[:, 0], self.columns))[:, None] for norms in (self._left, self._right))
 
     def inner(self, features) -> NoReturn:
         _refuse()
@@ -47,26 +62,78 @@ class AnglePairs(Pairs):
         _refuse()
 
 
+def _points(norms: Float[Array, " q"], d: int) -> DiagonalPairs:
+    return DiagonalPairs(jnp.zeros((len(norms), d), norms.dtype).at[:, 0].set(norms))
+
+
 def _refuse() -> NoReturn:
     raise TypeError("kernel must be a function of norms and angle, got one that sees the points in coordinates")
 
 
-def angle_values(kernel: Kernel, theta: Float[np.ndarray, " q"], norm: float, d: int) -> Float[np.ndarray, " q"]:
-    """k between different points of one norm at angles θ, in the widest floats that JAX is set to."""
-    padded = np.pad(theta, (0, -len(theta) % _BATCH))  # few lengths, so that a kernel is compiled once
-    return np.asarray(_at_angles(kernel, jnp.asarray(padded), norm, d), dtype=np.float64)[: len(theta)]
+def angle_values(kernel: Kernel, norms: Norms, theta: Float[np.ndarray, " q"]) -> Float[np.ndarray, "p q"]:
+    """k between different points of each pair of norms at angles θ, in float64."""
+    left, right = norms.pairs
+    pairs, count = (1, 1) if len(left) == 1 else (_PAIRS, len(left))
+    theta, wanted = np.pad(theta, (0, -len(theta) % _ANGLES)), len(theta)  # few shapes, so that it compiles once
+    left, right = (np.pad(v, (0, -count % pairs), mode="edge")[:, None] for v in (left, right))
+    values = np.empty((len(left), len(theta)))
+    with in_float64():
+        for i in range(0, len(left), pairs):
+            for j in range(0, len(theta), _ANGLES):
+                rows, columns = slice(i, i + pairs), slice(j, j + _ANGLES)
+                block = (jnp.asarray(theta[None, columns]), jnp.asarray(left[rows]), jnp.asarray(right[rows]))
+                values[rows, columns] = _at_angles(kernel, *block, norms.d)
+    return values[:count, :wanted]
+
+
+def angle_values_and_error(
+    kernel: Kernel, norms: Norms, theta: Float[np.ndarray, " q"]
+) -> tuple[Float[np.ndarray, "p q"], Float[np.ndarray, "p q"] | float]:
+    """`angle_values`, and how far they may be off beyond rounding.
+
+    Duals that are Hermite series have many terms, and half and a quarter of them to tell the error: one that falls from
+    e₀ to e₁ falls to e₁²/e₀ where it falls like a power or a geometric series, to less where faster.
+    """
+    if not by_quadrature(kernel):
+        return angle_values(kernel, norms, theta), 0.0
+    fine, half, quarter = (angle_values(_with_terms(kernel, n), norms, theta) for n in _TERMS)
+    first, second = np.abs(half - quarter), np.abs(fine - half)
+    return fine, _SAFETY * second * np.minimum(second / np.maximum(first, 1e-300), 1.0)
 
 
 def self_values(kernel: Kernel, norms: Float[np.ndarray, " q"], d: int) -> Float[np.ndarray, " q"]:
     """k(x, x) at points of these norms."""
-    return np.asarray(_at_norms(kernel, jnp.asarray(norms), d), dtype=np.float64)
+    with in_float64():
+        return np.asarray(_at_norms(kernel, jnp.asarray(norms), d))
+
+
+def by_quadrature(kernel: Kernel) -> bool:
+    """Whether an activation's Hermite coefficients are known from quadrature alone."""
+    return any(isinstance(node, Quadrature) for node in _nodes(kernel))
+
+
+def _with_terms(kernel: Kernel, terms: int) -> Kernel:
+    """The kernel with this many terms in each dual that is a Hermite series."""
+    return jax.tree.map(
+        lambda node: replace(node, terms=terms) if isinstance(node, Quadrature) else node, kernel, is_leaf=_is_quadrature
+    )
+
+
+def _nodes(kernel: Kernel) -> list:
+    return jax.tree.leaves(kernel, is_leaf=_is_quadrature)
+
+
+def _is_quadrature(node: object) -> bool:
+    return isinstance(node, Quadrature)
 
 
 @partial(jax.jit, static_argnames="d")
-def _at_angles(kernel: Kernel, theta: Float[Array, " q"], norm: float, d: int) -> Float[Array, " q"]:
-    return jnp.broadcast_to(kernel._evaluate(AnglePairs(theta, norm, d)), theta.shape)
+def _at_angles(
+    kernel: Kernel, theta: Float[Array, "1 q"], left: Float[Array, "p 1"], right: Float[Array, "p 1"], d: int
+) -> Float[Array, "p q"]:
+    return jnp.broadcast_to(kernel._evaluate(AnglePairs(theta, left, right, d)), (len(left), theta.shape[1]))
 
 
 @partial(jax.jit, static_argnames="d")
 def _at_norms(kernel: Kernel, norms: Float[Array, " q"], d: int) -> Float[Array, " q"]:
-    return kernel._evaluate(DiagonalPairs(jnp.zeros((len(norms), d), norms.dtype).at[:, 0].set(norms)))
+    return kernel._evaluate(_points(norms, d))

@@ -130,26 +130,36 @@ def gauss_rule(
     k, weights = k[weights > 0], weights[weights > 0]
     if len(k) <= nodes:
         return k, weights
+    points, vectors = np.linalg.eigh(jacobi_matrix(k, weights, nodes))
+    return points, weights.sum() * vectors[0] ** 2
+
+
+def jacobi_matrix(
+    k: Float[np.ndarray, " n"], weights: Float[np.ndarray, " n"], size: int
+) -> Float[np.ndarray, "size size"]:
+    """The recurrence of the orthonormal polynomials of the discrete measure Σ weights_i δ(k_i), by Lanczos.
+
+    k·p_j(k) = Σ_i J_ji p_i(k) for j < size − 1.  Smaller where fewer points carry weight than asked for.
+    """
     centre, half = (k[0] + k[-1]) / 2, (k[-1] - k[0]) / 2
-    x, mass = (k - centre) / half, weights.sum()
-    basis = np.zeros((nodes, len(k)))
-    basis[0] = np.sqrt(weights / mass)
-    jacobi = np.zeros((nodes, nodes))
-    for i in range(nodes):
+    x = (k - centre) / half
+    basis = np.zeros((size, len(k)))
+    basis[0] = np.sqrt(weights / weights.sum())
+    jacobi = np.zeros((size, size))
+    for i in range(size):
         image = x * basis[i]
         jacobi[i, i] = basis[i] @ image
         for _ in range(2):  # twice is enough to stay orthogonal
             image -= basis[: i + 1].T @ (basis[: i + 1] @ image)
         length = np.linalg.norm(image)
-        if i + 1 == nodes:
+        if i + 1 == size:
             break
-        if length < 1e-12:  # fewer points carry weight than there are nodes
+        if length < 1e-12:
             jacobi = jacobi[: i + 1, : i + 1]
             break
         jacobi[i, i + 1] = jacobi[i + 1, i] = length
         basis[i + 1] = image / length
-    points, vectors = np.linalg.eigh(jacobi)
-    return centre + half * points, mass * vectors[0] ** 2
+    return centre * np.eye(len(jacobi)) + half * jacobi
 
 
 def _closed_form(

@@ -3,18 +3,16 @@
 import math
 from dataclasses import dataclass
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
 from rfjax import checks
-from rfjax.activations import Quadrature
 from rfjax.kernels import Kernel
 from rfjax.kernels.base import as_operand
-from rfjax.theory.angles import angle_values
+from rfjax.theory.angles import Norms
 from rfjax.theory.domains import Cube, Domain, Sphere
-from rfjax.theory.powers import Norms, Powers, homogeneity, log_sum, power_series
+from rfjax.theory.powers import homogeneity
+from rfjax.theory.projections import by_powers
 from rfjax.theory.propagation import HermiteError
 from rfjax.theory.radial import radial_levels
 
@@ -22,9 +20,6 @@ DEGREE = 30
 _LONGEST = 2048  # powers of the cosine that are kept, at most, unless more degrees are asked for
 _LONGEST_PAIRS = 384  # the same where there are many pairs of norms
 _NEGLIGIBLE = 40.0  # −ln of what counts as nothing beside an eigenvalue
-_ROUNDING = 1e-11  # relative, of an eigenvalue: hundreds of products of series, all of their terms positive
-_UNITS = 4  # of rounding, in a value of a kernel
-_DECAYING = 0.98  # a series whose terms shrink by this factor or less ends like a geometric one
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +88,8 @@ def kernel_spectrum(
     Of k = Σ_n b_n cos^n the eigenvalue of degree m is λ_m = Σ_n b_n c(n, m, d), every b_n being right to its own last
     digits, so that λ_m is, however small.  NNGPs and NTKs of any depth and activation, kernels of the distance, dot-product
     and arc-cosine kernels, and sums, products and multiples of them.  What the power series leaves out sits at angles near
-    0 and π, where it is integrated (float64 when JAX is).  `log_error` bounds the error of each eigenvalue; energy past
-    `degree` is in `remainder`.
+    0 and π, where it is integrated; in few dimensions, where radii matter, all of the kernel is.  In float64 throughout.
+    `log_error` bounds the error of each eigenvalue; energy past `degree` is in `remainder`.
 
     **Raises** TypeError for a kernel that is no function of norms and angle (a length scale a column, `Restrict`, finite
     networks); ValueError for d below 2, a negative degree, one above d on the cube, unknown inputs, a radius elsewhere
@@ -125,40 +120,22 @@ def _one_norm(kernel: Kernel, domain: Domain, norm: float, inputs: str) -> Kerne
     norms = Norms(np.array([norm]), one, one, domain.d)
     while True:
         try:
-            powers = power_series(kernel, norms, kept)
+            found = by_powers(kernel, norms, domain, kept)
             break
         except HermiteError:  # fewer powers need fewer Hermite coefficients, and leave more to the ends
             if kept <= domain.degree:
                 raise
             kept = max(kept // 2, domain.degree)
-    shares = domain.log_shares(kept)
-    log, _ = log_sum(powers.log[0][:, None] + shares, powers.sign[0][:, None])
-    left_out = _left_out(powers)
-    with np.errstate(divide="ignore"):
-        log_error = np.log(left_out)[np.arange(domain.degree + 1) % 2] + domain.log_beyond(kept)
-    unresolved = log_error > log - _NEGLIGIBLE / 2
-    if unresolved.any():
-        added, error = _at_the_ends(kernel, powers, domain, norm, left_out.max())
-        better = unresolved & (error < log_error)
-        with np.errstate(divide="ignore"):
-            log = np.where(better, np.log(np.maximum(np.exp(log) + added, 0)), log)
-        log_error = np.where(better, error, log_error)
-    log_error = np.logaddexp(log_error, log + math.log(_ROUNDING))
-    if _by_quadrature(kernel):
-        noisy = power_series(kernel, norms, kept, noise=1.0)
-        log_error = np.logaddexp(
-            log_error, _log_gap(log_sum(noisy.log[0][:, None] + shares, noisy.sign[0][:, None])[0], log)
-        )
     multiplicity, log_multiplicity = domain.multiplicities()
     return KernelSpectrum(
         inputs=inputs,
         d=domain.d,
         degrees=np.arange(domain.degree + 1),
-        log_eigenvalues=log,
+        log_eigenvalues=np.where(found.sign[0] > 0, found.log[0], -np.inf),
         multiplicity=multiplicity,
         log_multiplicity=log_multiplicity,
-        log_error=log_error,
-        trace=float(powers.limit[0]),
+        log_error=found.log_error[0],
+        trace=float(found.limit[0]),
     )
 
 
@@ -177,8 +154,7 @@ def _gaussian(kernel: Kernel, d: int, degree: int, tolerance: float) -> KernelSp
             }
         )
     domain = Sphere(d, degree)
-    kept = _kept(domain, _LONGEST_PAIRS, 5 - math.log(tolerance))
-    levels = radial_levels(kernel, domain, kept, tolerance, noise=_by_quadrature(kernel))
+    levels = radial_levels(kernel, domain, _kept(domain, _LONGEST_PAIRS, 5 - math.log(tolerance)), tolerance)
     multiplicity, log_multiplicity = domain.multiplicities()
     return KernelSpectrum(
         inputs="gaussian",
@@ -187,7 +163,7 @@ def _gaussian(kernel: Kernel, d: int, degree: int, tolerance: float) -> KernelSp
         log_eigenvalues=levels.log_eigenvalues,
         multiplicity=multiplicity[levels.degrees],
         log_multiplicity=log_multiplicity[levels.degrees],
-        log_error=np.logaddexp(levels.log_error, levels.log_eigenvalues + math.log(_ROUNDING)),
+        log_error=levels.log_error,
         trace=levels.trace,
     )
 
@@ -203,12 +179,11 @@ def _require(found: KernelSpectrum, tolerance: float) -> None:
         worst = int(found.degrees[bad[0]])
         with np.errstate(over="ignore"):
             error = np.exp(found.log_error[bad[0]] - size[bad[0]])
-        hint = "" if jnp.result_type(float) == jnp.float64 else ", or enable jax_enable_x64"
         lower = f"ask for a degree below {worst}, or " if worst else ""
         raise ValueError(
             f"the power series of the kernel has not converged for degree {worst} in d = {found.d}: the remainder may change "
             f"that eigenvalue by a relative {error:.2g}, more than tolerance = {tolerance:g}; {lower}accept a larger "
-            f"tolerance{hint}"
+            "tolerance"
         )
 
 
@@ -225,57 +200,3 @@ def _kept(domain: Domain, longest: int, below: float) -> int:
 def _log_peak(domain: Domain) -> float:
     """ln of the largest eigenvalue that a power of the cosine has in the highest degree."""
     return float(domain.log_beyond(max(domain.degree - 1, 0))[-1])
-
-
-def _left_out(powers: Powers) -> Float[np.ndarray, " 2"]:
-    """Σ of the coefficients of even and of odd degree that are left out.
-
-    Together it is k(x, x) less those that are kept.  A parity that has died out has nothing more; and of one that ends
-    like a geometric series the rest is known better than by that difference.
-    """
-    whole = max(float(powers.limit[0]) - float(powers.values[0].sum()), 0.0)
-    whole += float(np.finfo(np.float64).eps) * abs(float(powers.limit[0]))
-    rest = np.empty(2)
-    for parity in range(2):
-        last = powers.log[0][parity::2][-8:]
-        if np.isneginf(last).all():
-            rest[parity] = 0.0
-            continue
-        with np.errstate(invalid="ignore"):
-            ratio = float(np.exp(np.max(np.diff(last[np.isfinite(last)]), initial=-np.inf)))
-        slow = (1 + ratio) / 2
-        rest[parity] = min(whole, math.exp(last[-1]) * slow / (1 - slow)) if ratio < _DECAYING else whole
-    return rest
-
-
-def _at_the_ends(
-    kernel: Kernel, powers: Powers, domain: Domain, norm: float, left_out: float
-) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
-    """What the powers left out add to each eigenvalue, by quadrature, and ln of its error.
-
-    At a cosine c they are at most left_out·|c|^kept: where that is below the rounding of k itself, they count as 0.
-    """
-    kept = powers.log.shape[1] - 1
-    theta, log_weight, polynomials = domain.angles()
-    unit = _UNITS * float(jnp.finfo(jnp.result_type(float)).eps) * float(powers.limit[0])
-    most = left_out * np.abs(np.cos(theta)) ** kept
-    seen = most > unit
-    cosines = np.cos(theta[seen])
-    values = angle_values(kernel, theta[seen], norm, domain.d) if seen.any() else np.zeros(0)
-    rest = values - np.polynomial.polynomial.polyval(cosines, powers.values[0])
-    added = polynomials[:, seen] @ (np.exp(log_weight[seen]) * rest)
-    with np.errstate(divide="ignore"):
-        return added, np.log(np.abs(polynomials) @ (np.exp(log_weight) * np.minimum(most, unit)))
-
-
-def _by_quadrature(kernel: Kernel) -> bool:
-    """Whether an activation's Hermite coefficients are known from quadrature alone."""
-    nodes = jax.tree.leaves(kernel, is_leaf=lambda node: isinstance(node, Quadrature))
-    return any(isinstance(node, Quadrature) for node in nodes)
-
-
-def _log_gap(high: Float[np.ndarray, " m"], low: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
-    """ln |e^high − e^low|."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        gap = np.maximum(high, low) + np.log(-np.expm1(-np.abs(high - low)))
-    return np.where(np.isnan(gap), -np.inf, gap)

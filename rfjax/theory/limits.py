@@ -91,11 +91,9 @@ def minimal_width(task: Task, error: float, *, relative: bool = True) -> Minimal
         if tail.remainder == 0:  # the series is complete, and it is E g² that is not known well enough
             break
     series = tail.series
-    exact = series.rounding < 1e-10 * series.second_moment
-    hint = "" if exact else " (E g² is known to float32: enable jax_enable_x64)"
     raise ValueError(
         f"error must be large against the remainder of the Hermite series, got {error:.4g}: the degrees beyond "
-        f"{series.degree} hold a remainder of {(tail.remainder + series.rounding) / scale:.3g} in the same unit{hint}, "
+        f"{series.degree} hold a remainder of {(tail.remainder + series.rounding) / scale:.3g} in the same unit, "
         f"so that the width is only known to lie between {_show(low)} and {_show(high)}"
     )
 

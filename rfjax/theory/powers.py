@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from rfjax.activations import rectified_monomial
 from rfjax.kernels import (
@@ -29,7 +29,7 @@ from rfjax.kernels import (
     Scaled,
     Sum,
 )
-from rfjax.theory.angles import self_values
+from rfjax.theory.angles import Norms, self_values
 from rfjax.theory.propagation import network_powers
 
 _LARGEST = 700.0  # ln of a value that float64 holds
@@ -55,20 +55,6 @@ class Powers(NamedTuple):
     def values(self) -> Float[np.ndarray, "p n"]:
         """b_n as floats; 0 where they underflow."""
         return self.sign * np.exp(self.log)
-
-
-class Norms(NamedTuple):
-    """Pairs of norms: norms[left] of x and norms[right] of y, for points with d columns."""
-
-    norms: Float[np.ndarray, " q"]
-    left: Int[np.ndarray, " p"]
-    right: Int[np.ndarray, " p"]
-    d: int
-
-    @property
-    def pairs(self) -> tuple[Float[np.ndarray, " p"], Float[np.ndarray, " p"]]:
-        """‖x‖ and ‖y‖ of every pair."""
-        return self.norms[self.left], self.norms[self.right]
 
 
 @singledispatch

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from rfjax.activations import Nonlinearity, Quadrature, Threshold
-from rfjax.activations.base import graded_breaks
+from rfjax.activations.base import graded_breaks, host_values
 from rfjax.kernels import InfiniteWidth
 from rfjax.networks import Activation, Dense, Dropout, Layer, LayerNorm, Parallel, Repeat, Residual, Serial
 from rfjax.numerics import gaussian_quadrature
@@ -201,7 +201,7 @@ def _require_small(
 def _quadrature(function: Quadrature, degree: int, scale: float, noise: float) -> Float[np.ndarray, " k"]:
     """a_k by quadrature: 0 below their rounding, and `noise` units of it larger."""
     a = function.hermite_coefficients(degree, scale=scale)
-    unit = _UNITS * float(jnp.finfo(jnp.result_type(float)).eps) * math.sqrt(function.moments(scale=scale)[1])
+    unit = _UNITS * float(np.finfo(np.float64).eps) * math.sqrt(function.moments(scale=scale)[1])
     return np.where(np.abs(a) > unit, a, 0.0) + noise * unit * np.where(a < 0, -1, 1)
 
 
@@ -213,8 +213,7 @@ def _continuous(function: Nonlinearity) -> float:
     if isinstance(function, Threshold):
         return 0.0
     if isinstance(function, Quadrature):
-        with jax.ensure_compile_time_eval():
-            sides = np.asarray(function(jnp.asarray(function.breaks) + jnp.array([[-1e-6], [1e-6]])))
+        sides = host_values(function, np.array(function.breaks) + np.array([[-1e-6], [1e-6]]))
         if np.abs(np.diff(sides, axis=0)).max(initial=0) > 1e-3 * math.sqrt(function.moments()[1]):
             raise ValueError("kernel must be of a network of continuous activations (or steps): one has a jump")
     return 1.0
@@ -229,9 +228,7 @@ def _limit(function: Nonlinearity, a: Float[np.ndarray, " k"], std: float, rho: 
     if function.relu_slopes is not None:
         return [square, sum(slope**2 for slope in function.relu_slopes) / 2]
     z, weights = gaussian_quadrature(breaks=graded_breaks(function.centres, std, 0.0))
-    with jax.ensure_compile_time_eval():
-        x = jnp.asarray(std * z)
-        slope = np.asarray(jax.jvp(function, (x,), (jnp.ones_like(x),))[1], dtype=np.float64)
+    slope = host_values(lambda x: jax.jvp(function, (x,), (jnp.ones_like(x),))[1], std * z)
     return [square, float(weights @ slope**2)]
 
 

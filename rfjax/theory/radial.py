@@ -1,17 +1,24 @@
 """Kernels of norms and angle under the Gaussian: for every degree an operator on functions of the norm."""
 
+import math
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from rfjax.kernels import Kernel
+from rfjax.theory.angles import Norms
 from rfjax.theory.domains import Sphere
-from rfjax.theory.harmonics import gauss_rule
-from rfjax.theory.powers import Norms, Powers, log_sum, power_series
+from rfjax.theory.norm_laws import NormLaw, Rule
+from rfjax.theory.projections import Projection, by_angles, by_powers
 
-_NODES = (6, 12, 24)  # of the law of the norm, more until eigenvalues settle
-_REACH, _FINE = 13.0, 600  # the law of ‖x‖ is that of a normal variable of variance ½ around √d, or narrower
+_NODES, _SPLIT = (6, 12, 24, 48), (32, 64)  # of the law of the norm, more until eigenvalues settle
+_WORTH = 1.0  # ln of what another way must gain to be gone
+_EPS = float(np.finfo(np.float64).eps)
+
+Project = Callable[[Norms], Projection]
 
 
 class Levels(NamedTuple):
@@ -23,63 +30,104 @@ class Levels(NamedTuple):
     trace: float
 
 
-def radial_levels(kernel: Kernel, domain: Sphere, kept: int, tolerance: float, *, noise: bool) -> Levels:
-    """The eigenvalues of K_m(r, s) = Σ_n b_n(r, s) c(n, m, d) under the law of ‖x‖, for every degree m.
+def radial_levels(kernel: Kernel, domain: Sphere, kept: int, tolerance: float) -> Levels:
+    """The eigenvalues of K_m(r, s) = E k(x, y)P_m(cos θ), ‖x‖ = r, ‖y‖ = s, under the law of ‖x‖, for every degree m.
 
-    Those that one more refinement of the quadrature moves by more than the tolerance are left to the remainder, but for
-    the largest of each degree.
+    In few dimensions by quadrature of the kernel in the angle; otherwise from its power series to degree `kept`.  Those
+    eigenvalues that one more refinement of the quadrature in r moves by more than the tolerance are left to the
+    remainder, but for the largest of each degree.
     """
-    shares = domain.log_shares(kept)
-    coarse = _operators(kernel, domain, _NODES[0], kept, shares)
-    for nodes in _NODES[1:]:
-        fine = _operators(kernel, domain, nodes, kept, shares)
-        moved = _moved(fine.log, coarse.log)
-        if (moved[:, 0] <= fine.log[:, 0] + np.log(tolerance / 10)).all():
-            break
-        coarse = fine
-    with np.errstate(divide="ignore"):
-        error = np.logaddexp(moved, (np.log(fine.left_out) + domain.log_beyond(kept))[:, None])
-        if noise:
-            noisy = _operators(kernel, domain, nodes, kept, shares, noise=1.0)
-            error = np.logaddexp(error, _moved(noisy.log, fine.log)[:, : error.shape[1]])
-    settled = (error <= fine.log[:, : error.shape[1]] + np.log(tolerance)) & np.isfinite(fine.log[:, : error.shape[1]])
-    settled[:, 0] |= np.isfinite(fine.log[:, 0])
+    law, found = NormLaw(domain.d), None
+    if math.log(_EPS) + domain.multiplicities()[1][-1] / 2 < math.log(tolerance):  # |P_m| is about N(d, m)^{−1/2}
+        angles = partial(by_angles, kernel, domain=domain)
+        found = _refined(angles, law.gauss, _NODES[1:], tolerance)
+        if _exceeds(found.log_moved, found, tolerance).any():
+            found = _best(found, _refined(angles, law.split, _SPLIT, tolerance))
+    if found is None or (unknown := _exceeds(found.log_off, found, tolerance)).any():
+        powers, rough = _fewest_powers(kernel, domain, law, kept, tolerance)
+        if found is None:
+            found = _refined(powers, law.gauss, _NODES, tolerance)
+        elif (_relative(rough) < _relative(found) - _WORTH)[unknown].any():
+            found = _best(found, _refined(powers, law.gauss, _NODES, tolerance))
+    settled = (_error(found) <= found.log + math.log(tolerance)) & np.isfinite(found.log)
+    settled[:, 0] |= np.isfinite(found.log[:, 0])
     degrees, radial = np.nonzero(settled)
-    return Levels(degrees, fine.log[degrees, radial], error[degrees, radial], fine.trace)
+    return Levels(degrees, found.log[degrees, radial], _error(found)[degrees, radial], found.trace)
 
 
 class _Operators(NamedTuple):
-    """ln of the eigenvalues of each degree in descending order, E k(x, x), and what of it no kept power holds."""
+    """ln of the eigenvalues of each degree in descending order, and E k(x, x).
+
+    `log_off` is ln of what the values of K_m may be off, and `log_moved` of what the last refinement in r has moved.
+    """
 
     log: Float[np.ndarray, "m q"]
+    log_off: Float[np.ndarray, "m q"]
+    log_moved: Float[np.ndarray, "m q"]
     trace: float
-    left_out: float
 
 
-def _operators(
-    kernel: Kernel, domain: Sphere, nodes: int, kept: int, shares: Float[np.ndarray, "k m"], noise: float = 0.0
-) -> _Operators:
-    norms, weights = norm_quadrature(domain.d, nodes)
-    left, right = np.triu_indices(nodes)
-    powers = power_series(kernel, Norms(norms, left, right, domain.d), kept, noise)
-    log, sign = zip(*(_by_degree(powers, p, shares) for p in range(len(left))), strict=True)
-    root = np.sqrt(weights)
-    eigenvalues = np.full((domain.degree + 1, nodes), -np.inf)
-    for m, (logs, signs) in enumerate(zip(np.transpose(log), np.transpose(sign), strict=True)):
+def _fewest_powers(
+    kernel: Kernel, domain: Sphere, law: NormLaw, kept: int, tolerance: float
+) -> tuple[Project, _Operators]:
+    """By as few powers as leave eigenvalues known: their number is what takes time.  And what the least of nodes give."""
+    for few in sorted({min(few, kept) for few in (domain.degree + 64, 2 * domain.degree + 128, kept)}):
+        powers = partial(by_powers, kernel, domain=domain, kept=few)
+        rough = _operators(powers, law.gauss(_NODES[0]))
+        if not _exceeds(rough.log_off, rough, tolerance).any():
+            break
+    return powers, rough
+
+
+def _relative(found: _Operators) -> Float[np.ndarray, " m"]:
+    """ln of what the largest eigenvalue of each degree may be off, relative to it."""
+    return found.log_off[:, 0] - found.log[:, 0]
+
+
+def _error(found: _Operators) -> Float[np.ndarray, "m q"]:
+    return np.logaddexp(found.log_off, found.log_moved)
+
+
+def _exceeds(log_error: Float[np.ndarray, "m q"], found: _Operators, tolerance: float) -> Bool[np.ndarray, " m"]:
+    """Of the largest eigenvalue of each degree."""
+    return ~(log_error[:, 0] <= found.log[:, 0] + math.log(tolerance)) & np.isfinite(found.log[:, 0])
+
+
+def _best(one: _Operators, two: _Operators) -> _Operators:
+    """Of each degree the one that knows its largest eigenvalue better."""
+    size = min(one.log.shape[1], two.log.shape[1])
+    better = (_error(two)[:, 0] < _error(one)[:, 0])[:, None]
+    parts = (np.where(better, b[:, :size], a[:, :size]) for a, b in zip(one[:3], two[:3], strict=True))
+    return _Operators(*parts, one.trace)
+
+
+def _refined(project: Project, rule: Callable[[int], Rule], nodes: tuple[int, ...], tolerance: float) -> _Operators:
+    """Eigenvalues with more and more nodes of the law of the norm, until the largest of each degree stays."""
+    coarse = _operators(project, rule(nodes[0]))
+    for count in nodes[1:]:
+        fine = _operators(project, rule(count))
+        moved = _moved(fine.log, coarse.log)
+        if not (_exceeds(moved, fine, tolerance / 10) & (moved > fine.log_off[:, : moved.shape[1]])[:, 0]).any():
+            break
+        coarse = fine
+    size = moved.shape[1]
+    return _Operators(fine.log[:, :size], fine.log_off[:, :size], moved, fine.trace)
+
+
+def _operators(project: Project, rule: Rule) -> _Operators:
+    found = project(rule.norms)
+    log = found.log + rule.log_weight[:, None]
+    off = 2 * (found.log_error + rule.log_weight[:, None]) + np.log(rule.times)[:, None]
+    error = np.logaddexp.reduce(off, axis=0) / 2  # the Frobenius norm of what the matrix may be off
+    eigenvalues = np.full((log.shape[1], rule.nodes), -np.inf)
+    for m, (logs, signs) in enumerate(zip(log.T, found.sign.T, strict=True)):
         top = logs.max()
         if np.isfinite(top):
-            matrix = np.zeros((nodes, nodes))
-            matrix[left, right] = matrix[right, left] = signs * np.exp(logs - top)
-            values = np.linalg.eigvalsh(root[:, None] * matrix * root)[::-1]
+            values = np.linalg.eigvalsh(rule.matrix(signs * np.exp(logs - top)))[::-1]
             positive = values > 1e-13 * values[0]  # what is below is rounding
             eigenvalues[m, positive] = np.log(values[positive]) + top
-    own = np.flatnonzero(left == right)
-    left_out = np.maximum(powers.limit - powers.values[own].sum(axis=1), 0.0) + 1e-16 * powers.limit
-    return _Operators(eigenvalues, float(weights @ powers.limit), float(weights @ left_out))
-
-
-def _by_degree(powers: Powers, pair: int, shares: Float[np.ndarray, "k m"]) -> tuple[np.ndarray, np.ndarray]:
-    return log_sum(powers.log[pair][:, None] + shares, powers.sign[pair][:, None])
+    trace = float(rule.weights @ found.limit[: rule.nodes])
+    return _Operators(eigenvalues, np.tile(error[:, None], rule.nodes), np.full_like(eigenvalues, -np.inf), trace)
 
 
 def _moved(fine: Float[np.ndarray, "m q"], coarse: Float[np.ndarray, "m p"]) -> Float[np.ndarray, "m p"]:
@@ -88,13 +136,3 @@ def _moved(fine: Float[np.ndarray, "m q"], coarse: Float[np.ndarray, "m p"]) -> 
     with np.errstate(divide="ignore", invalid="ignore"):
         gap = np.maximum(fine, coarse) + np.log(-np.expm1(-np.abs(fine - coarse)))
     return np.where(np.isfinite(fine) & np.isfinite(coarse), gap, np.where(np.isfinite(fine), np.inf, -np.inf))
-
-
-def norm_quadrature(d: int, nodes: int) -> tuple[Float[np.ndarray, " q"], Float[np.ndarray, " q"]]:
-    """Gauss's rule for the law of ‖x‖, x ~ N(0, I_d): exact for polynomials in ‖x‖ of degree 2·nodes − 1."""
-    x, w = np.polynomial.legendre.leggauss(_FINE)
-    low, high = max(0.0, d**0.5 - _REACH), d**0.5 + _REACH
-    r = (low + high) / 2 + (high - low) / 2 * x
-    log = np.log(w) + (d - 1) * np.log(r) - r**2 / 2
-    weights = np.exp(log - log.max())
-    return gauss_rule(r, weights / weights.sum(), nodes)

@@ -4,19 +4,17 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from rfjax import checks
 from rfjax.activations import Nonlinearity
-from rfjax.numerics import gaussian_quadrature
 from rfjax.tasks import SingleNeuron, Task
 from rfjax.theory.energies import energies
 from rfjax.theory.harmonics import log_largest_share, multiplicities, power_energies
 
 DEGREE = 2048
-_ROUNDING = {"float64": 1e-13, "float32": 3e-7}  # relative accuracy of E g², by the dtype it is evaluated in
+_ROUNDING = 1e-13  # relative accuracy of E g²
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +73,7 @@ def spectrum(task: Task, *, degree: int | None = None) -> Spectrum:
     """
     if not isinstance(task, SingleNeuron):
         found = energies(task, degree, basis="spherical")
-        rounding = _ROUNDING[jnp.result_type(float).name] * found.second_moment
+        rounding = _ROUNDING * found.second_moment
         beyond = None
         if found.spread is not None and found.remainder > 0:
             beyond = math.log(found.spread / found.remainder) + log_largest_share(found.degree, found.degree, task.d)
@@ -83,13 +81,13 @@ def spectrum(task: Task, *, degree: int | None = None) -> Spectrum:
             task.d, found.degree, found.energy, found.remainder, rounding, found.second_moment, found.variance, beyond
         )
     degree = DEGREE if degree is None else checks.count("degree", degree, least=0)
-    return _spectrum(task.activation, task.norm, task.bias, task.d, degree, jnp.result_type(float).name)
+    return _spectrum(task.activation, task.norm, task.bias, task.d, degree)
 
 
 @lru_cache(128)
-def _spectrum(activation: Nonlinearity, norm: float, bias: float, d: int, degree: int, dtype: str) -> Spectrum:
-    powers = _powers(activation, norm, bias, degree, dtype)
-    mean, square, rounding = _moments(activation, norm, bias, dtype)
+def _spectrum(activation: Nonlinearity, norm: float, bias: float, d: int, degree: int) -> Spectrum:
+    powers = _powers(activation, norm, bias, degree)
+    mean, square, rounding = _moments(activation, norm, bias)
     remainder = square - float(powers.sum())
     if remainder < -10 * rounding:
         raise ValueError(
@@ -135,20 +133,13 @@ def _record(
 
 
 @lru_cache(16)
-def _powers(activation: Nonlinearity, norm: float, bias: float, degree: int, dtype: str) -> Float[np.ndarray, " k"]:
+def _powers(activation: Nonlinearity, norm: float, bias: float, degree: int) -> Float[np.ndarray, " k"]:
     """a_k² for k = 0…degree."""
     return activation.hermite_coefficients(degree, scale=norm, shift=bias) ** 2
 
 
 @lru_cache(128)
-def _moments(activation: Nonlinearity, norm: float, bias: float, dtype: str) -> tuple[float, float, float]:
+def _moments(activation: Nonlinearity, norm: float, bias: float) -> tuple[float, float, float]:
     """(E g, E g², the accuracy of E g²)."""
-    if activation.relu_slopes is None:
-        mean, square = activation.moments(scale=norm, shift=bias)
-        return mean, square, _ROUNDING[dtype] * square
-    # Piecewise linear functions need no JAX, and so are exact in float64 whatever floats it is set to.
-    up, down = activation.relu_slopes
-    z, weights = gaussian_quadrature(breaks=(-bias / norm,))
-    values = up * np.maximum(norm * z + bias, 0) + down * np.maximum(-norm * z - bias, 0)
-    square = float(weights @ values**2)
-    return float(weights @ values), square, _ROUNDING["float64"] * square
+    mean, square = activation.moments(scale=norm, shift=bias)
+    return mean, square, _ROUNDING * square
