@@ -1,8 +1,7 @@
 """Any function at all: duals by Gauss–Legendre quadrature of its Hermite coefficients, row by row."""
 
-import math
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Any
 
 import equinox as eqx
@@ -13,7 +12,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from rfjax.activations.base import Nonlinearity, graded_breaks, host_values
-from rfjax.activations.piecewise import LeakyReLU, relu_coefficients, step_coefficients
+from rfjax.activations.kinks import Kinks, kinks_of
 from rfjax.numerics import Covariance, gaussian_quadrature, hermite_functions, matmul, safe_divide, safe_sqrt
 
 _NOISE = 10.0  # a remainder below this many units of rounding is rounding
@@ -28,13 +27,15 @@ class Quadrature(Nonlinearity):
         a_k(s) = E σ(s·z) h_k(z)            by quadrature, once a row:  s = √q11 and √q22
         κ = Σ_{k<=terms} a_k(√q11) a_k(√q22) c^k  +  even and odd remainders, carried by the next two powers of c
 
-    so that κ is exact where u = ±v.  Where the slope of σ jumps by j at 0, the slow tail of the series is that of j·relu,
-    whose dual is known: it is taken out of every term, and added in closed form.  The derivative dual is the same series
-    of σ', with the step in place of relu.
+    so that κ is exact where u = ±v.  Where derivatives of σ jump at 0, the slow tail of the series is that of powers of
+    z₊, whose duals are known: it is taken out of every term, and added in closed form (`Kinks`).  The derivative dual is
+    the same series of σ'.
 
-    The error, in units of E σ²: for tanh, sigmoid, silu, softplus, elu, selu and mish 1e-7 up to √q = 2 and 2e-6 at
-    √q = 4, near c = ±1 (elsewhere 1e-10); it grows with √q, as tanh turns into a sign.  A kink elsewhere than at 0
-    leaves terms^{−3/2}/50, a jump terms^{−1/2}/5, both near c = ±1 only.
+    The error, in units of E σ² and of E σ'², near c = ±1 (elsewhere 1e-10), measured: of κ for tanh, sigmoid, silu,
+    softplus and mish 1e-9 up to √q = 2 and 5e-6 at √q = 4, and for elu and selu, whose higher derivatives jump, 1e-9 up to
+    √q = 1, 2e-8 at 2 and 3e-7 at 4.  Of the derivative dual 1e-7 up to √q = 2 and 4e-4 at 4 (tanh, which turns into a
+    sign), or 1e-6, 2e-5 and 3e-4.  A kink elsewhere than at 0 leaves terms^{−3/2}/50, a jump terms^{−1/2}/5.  More `terms`
+    make it as small as one likes.
 
     `breaks` are the points where σ has a kink or a jump.  Functions that grow faster than e^{x²/(4 q11)} are out of
     its reach.
@@ -55,23 +56,28 @@ class Quadrature(Nonlinearity):
         return Quadrature, (self.function, self.breaks, self.terms)
 
     def _slope(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
-        return jax.jvp(self.function, (x,), (jnp.ones_like(x),))[1]
+        return _differentiated(self.function, x)
 
     @property
-    def _kink(self) -> float:
-        """By how much the slope jumps at 0."""
+    def _jumps(self) -> dict[int, float]:
+        """By how much the first, second and third derivatives of σ jump at 0, where they do."""
         if 0.0 not in self.breaks:
-            return 0.0
-        before, after = host_values(self._slope, np.array([-1e-12, 1e-12]))
-        return float(after - before) if abs(after - before) > 1e-6 else 0.0
+            return {}
+        found, derivative = {}, self.function
+        for order in (1, 2, 3):
+            derivative = partial(_differentiated, derivative)
+            far, near = (np.diff(host_values(derivative, np.array([-h, h])))[0] for h in (1e-7, 1e-12))
+            if abs(near) > 1e-6 and abs(far - near) < 1e-3 * abs(near):  # else it has a pole there
+                found[order] = float(near)
+        return found
 
     def _rows(
-        self, function: Function, q: Float[Array, "..."], known: Sequence[Float[Array, "..."] | float]
+        self, function: Function, q: Float[Array, "..."], kinks: Kinks
     ) -> tuple[Float[Array, "terms+3 ..."], Float[Array, "2 ..."], Float[Array, "..."]]:
         """For every entry of q: coefficients 0…terms and the roots of the two remainders; and E σ².
 
-        Of the remainders the squares of the `known` coefficients beyond are taken off; the roots of what is then
-        negative, as mixed terms of the two may be, come apart.
+        Of the remainders the energy of the kinks beyond is taken off; the roots of what is then negative, as mixed
+        terms of the two may be, come apart.
         """
         z, weights, basis = lax.optimization_barrier(
             tuple(jnp.asarray(v, q.dtype) for v in _host(self.breaks, self.terms))
@@ -83,64 +89,57 @@ class Quadrature(Nonlinearity):
         coefficients = jnp.moveaxis(matmul(values, basis), -1, 0)
         square = matmul(values**2, weights)
         # The remainders of even and odd degree go with the two powers of c that come next, so that c = ±1 is exact.
-        more, less = [], []
+        more, less, beyond = [], [], kinks.beyond(q, self.terms)
         for degree in (self.terms + 1, self.terms + 2):
             part = (values + (-1) ** degree * mirrored) / 2
-            rest = matmul(part**2, weights) - jnp.sum(coefficients[degree % 2 :: 2] ** 2, axis=0) - known[degree % 2]
+            rest = matmul(part**2, weights) - jnp.sum(coefficients[degree % 2 :: 2] ** 2, axis=0) - beyond[degree % 2]
             noise = _NOISE * jnp.finfo(q.dtype).eps * square
             more.append(safe_sqrt(jnp.where(rest > noise, rest, 0)))
             less.append(safe_sqrt(jnp.where(rest < -noise, -rest, 0)))
         return jnp.concatenate([coefficients, jnp.stack(more)]), jnp.stack(less), square
 
     def _propagate(self, pair: Covariance) -> Covariance:
-        kink, tails = self._kink, _tails(relu_coefficients, self.terms)
-        known = [kink**2 * t for t in tails]
-        one, less_one, left = self._rows(self.function, pair.left, [t * pair.left for t in known])
-        two, less_two, right = self._rows(self.function, pair.right, [t * pair.right for t in known])
+        kinks = kinks_of(self._jumps)
+        one, less_one, left = self._rows(self.function, pair.left, kinks)
+        two, less_two, right = self._rows(self.function, pair.right, kinks)
         c, closeness = pair.correlation, safe_divide(2 * pair.below, pair.below + pair.above)
-        unit = jnp.asarray(kink * relu_coefficients(self.terms, 1.0, 0.0), c.dtype)
-        own = [
-            jnp.concatenate([unit.reshape(-1, *(1,) * q.ndim) * safe_sqrt(q), less])
-            for q, less in ((pair.left, less_one), (pair.right, less_two))
-        ]
+        own = (
+            kinks.rows(pair.left, self.terms, side=0).at[-2:, 0].set(less_one),
+            kinks.rows(pair.right, self.terms, side=1).at[-2:, 0].set(less_two),
+        )
 
         def term(carry, coefficients):
             # Σ (a−b)² and Σ ab(1−c^k) = (1−c)Σ_j c^j Σ_{k>j} ab are sums of small terms near c = 1, where
             # √(κ11 κ22) − Σ ab c^k would cancel.
             apart, above, total = carry
             a, b, p, q = coefficients
-            above = above + (a * b - p * q)
+            above = above + (a * b - sum(r * s for r, s in zip(p, q, strict=True)))
             return (apart + (a - b) ** 2, above, total * c + above), None
 
         zero = jnp.zeros(jnp.broadcast_shapes(left.shape, right.shape, c.shape), c.dtype)
         rows = tuple(v[:0:-1] for v in (one, two, *own))
         (apart, _, total), _ = lax.scan(term, (zero, zero, zero), rows, unroll=_UNROLL)
         apart, turned = apart + (one[0] - two[0]) ** 2, closeness * total
-        apart = apart - jnp.sum((less_one - less_two) ** 2, axis=0)
-        if kink:
-            half = LeakyReLU(0.0)._propagate(pair)
-            a, b = safe_sqrt(pair.left), safe_sqrt(pair.right)
-            turned = turned + kink**2 * half.below
-            apart = apart + sum(known) * (a - b) ** 2
+        apart = apart - jnp.sum((less_one - less_two) ** 2, axis=0) + kinks.apart(pair, self.terms)
+        turned = turned + kinks.below(pair)
         a, b = safe_sqrt(left), safe_sqrt(right)
         below = jnp.clip((apart - (a - b) ** 2) / 2 + turned, 0, 2 * a * b)
         return Covariance(left, right, below, 2 * a * b - below)
 
     def _derivative(self, pair: Covariance) -> Float[Array, "..."]:
-        kink, tails = self._kink, _tails(lambda degree, *_: step_coefficients(degree, 0.0), self.terms)
-        known = [kink**2 * t for t in tails]
-        one, *_ = self._rows(self._slope, pair.left, known)
-        two, *_ = self._rows(self._slope, pair.right, known)
+        kinks = kinks_of({order - 1: jump for order, jump in self._jumps.items()})
+        one, *_ = self._rows(self._slope, pair.left, kinks)
+        two, *_ = self._rows(self._slope, pair.right, kinks)
+        own = (kinks.rows(q, self.terms, side) for side, q in enumerate((pair.left, pair.right)))
         c = pair.correlation
-        unit = jnp.asarray(np.pad(kink * step_coefficients(self.terms, 0.0), (0, 2)) ** 2, c.dtype)
+
+        def term(carry, coefficients):
+            a, b, p, q = coefficients
+            return carry * c + (a * b - sum(r * s for r, s in zip(p, q, strict=True))), None
+
         total = jnp.zeros(jnp.broadcast_shapes(pair.left.shape, pair.right.shape, c.shape), c.dtype)
-        total, _ = lax.scan(
-            lambda carry, abs_: (carry * c + (abs_[0] * abs_[1] - abs_[2]), None),
-            total,
-            (one[::-1], two[::-1], unit[::-1]),
-            unroll=_UNROLL,
-        )
-        return total + kink**2 * (0.5 - pair.angle / (2 * math.pi)) if kink else total
+        total, _ = lax.scan(term, total, tuple(v[::-1] for v in (one, two, *own)), unroll=_UNROLL)
+        return total + kinks.cross(pair)
 
     def _coefficients(self, degree: int, scale: float, shift: float) -> Float[np.ndarray, " k"]:
         z, _, basis = _host(graded_breaks(self.breaks, scale, shift), degree)
@@ -177,9 +176,5 @@ def _host(
     return z, weights, (hermite_functions(degree, z) * (lebesgue * root)).T
 
 
-def _tails(coefficients: Callable[..., Float[np.ndarray, " k"]], terms: int) -> tuple[float, float]:
-    """Σ_{k>terms} a_k² over even and over odd k, of relu or of the step at unit variance: both have E σ² = ½."""
-    a = coefficients(terms, 1.0, 0.0)
-    even_odd = (0.25, 0.25)  # of E relu², the odd part is z/2; of E step², the even part is ½
-    even, odd = (max(whole - float(np.sum(a[i::2] ** 2)), 0.0) for i, whole in enumerate(even_odd))
-    return even, odd
+def _differentiated(function: Function, x: Float[Array, "..."]) -> Float[Array, "..."]:
+    return jax.jvp(function, (x,), (jnp.ones_like(x),))[1]

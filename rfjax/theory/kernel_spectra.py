@@ -12,7 +12,7 @@ from rfjax.kernels.base import as_operand
 from rfjax.theory.angles import Norms
 from rfjax.theory.domains import Cube, Domain, Sphere
 from rfjax.theory.powers import homogeneity
-from rfjax.theory.projections import by_powers
+from rfjax.theory.projections import by_powers, magnitude
 from rfjax.theory.propagation import HermiteError
 from rfjax.theory.radial import radial_levels
 
@@ -170,10 +170,7 @@ def _gaussian(kernel: Kernel, d: int, degree: int, tolerance: float) -> KernelSp
 
 def _require(found: KernelSpectrum, tolerance: float) -> None:
     """Raise ValueError where an eigenvalue is not known to its tolerance."""
-    size, known = found.log_eigenvalues, np.isfinite(found.log_eigenvalues)
-    if known.any():  # a zero, as every other degree of an odd kernel is, is measured by its neighbours
-        places = np.arange(len(size))
-        size = np.interp(places, places[known], size[known])
+    size = magnitude(found.log_eigenvalues)
     bad = np.flatnonzero(~(found.log_error <= size + math.log(tolerance)) & (found.log_error > -math.inf))
     if len(bad):
         worst = int(found.degrees[bad[0]])

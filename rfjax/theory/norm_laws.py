@@ -54,9 +54,8 @@ class NormLaw:
             return full
 
         times = np.where(left == right, 1.0, 2.0)
-        return Rule(
-            Norms(norms, left, right, self.d), len(norms), weights, (log[left] + log[right]) / 2, times, matrix
-        )
+        log_weight = (log[left] + log[right]) / 2
+        return Rule(Norms(norms, left, right, self.d), len(norms), weights, log_weight, times, matrix)
 
     def split(self, nodes: int) -> Rule:
         """For K that is smooth on each side of r = s: its eigenfunctions are smooth, and every integral is split there.
@@ -93,7 +92,7 @@ class NormLaw:
         return Rule(norms, nodes, weights, log_weight, np.ones(s.size), matrix)
 
     def _log_density(self, r: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-        """Up to a constant."""
+        """ln of the density, but for its constant."""
         return (self.d - 1) * np.log(r) - r**2 / 2
 
 

@@ -71,6 +71,12 @@ def by_powers(kernel: Kernel, norms: Norms, domain: Domain, kept: int) -> Projec
     return found._replace(log_error=error)
 
 
+def magnitude(log: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
+    """ln of how large eigenvalues are; of a zero, as every other degree of an odd kernel is, its neighbours'."""
+    known, places = np.isfinite(log), np.arange(len(log))
+    return np.interp(places, places[known], log[known]) if known.any() else log
+
+
 def _with_the_ends(
     found: Projection,
     kernel: Kernel,

@@ -12,9 +12,10 @@ from rfjax.kernels import Kernel
 from rfjax.theory.angles import Norms
 from rfjax.theory.domains import Sphere
 from rfjax.theory.norm_laws import NormLaw, Rule
-from rfjax.theory.projections import Projection, by_angles, by_powers
+from rfjax.theory.projections import Projection, by_angles, by_powers, magnitude
 
 _NODES, _SPLIT = (6, 12, 24, 48), (32, 64)  # of the law of the norm, more until eigenvalues settle
+_SAFETY = math.log(3.0)  # of how far refinement has still to go
 _WORTH = 1.0  # ln of what another way must gain to be gone
 _EPS = float(np.finfo(np.float64).eps)
 
@@ -50,7 +51,7 @@ def radial_levels(kernel: Kernel, domain: Sphere, kept: int, tolerance: float) -
         elif (_relative(rough) < _relative(found) - _WORTH)[unknown].any():
             found = _best(found, _refined(powers, law.gauss, _NODES, tolerance))
     settled = (_error(found) <= found.log + math.log(tolerance)) & np.isfinite(found.log)
-    settled[:, 0] |= np.isfinite(found.log[:, 0])
+    settled[:, 0] = True
     degrees, radial = np.nonzero(settled)
     return Levels(degrees, found.log[degrees, radial], _error(found)[degrees, radial], found.trace)
 
@@ -81,7 +82,7 @@ def _fewest_powers(
 
 def _relative(found: _Operators) -> Float[np.ndarray, " m"]:
     """ln of what the largest eigenvalue of each degree may be off, relative to it."""
-    return found.log_off[:, 0] - found.log[:, 0]
+    return found.log_off[:, 0] - magnitude(found.log[:, 0])
 
 
 def _error(found: _Operators) -> Float[np.ndarray, "m q"]:
@@ -90,7 +91,8 @@ def _error(found: _Operators) -> Float[np.ndarray, "m q"]:
 
 def _exceeds(log_error: Float[np.ndarray, "m q"], found: _Operators, tolerance: float) -> Bool[np.ndarray, " m"]:
     """Of the largest eigenvalue of each degree."""
-    return ~(log_error[:, 0] <= found.log[:, 0] + math.log(tolerance)) & np.isfinite(found.log[:, 0])
+    allowed = magnitude(found.log[:, 0]) + math.log(tolerance)
+    return ~(log_error[:, 0] <= allowed) & (log_error[:, 0] > -math.inf)
 
 
 def _best(one: _Operators, two: _Operators) -> _Operators:
@@ -103,15 +105,30 @@ def _best(one: _Operators, two: _Operators) -> _Operators:
 
 def _refined(project: Project, rule: Callable[[int], Rule], nodes: tuple[int, ...], tolerance: float) -> _Operators:
     """Eigenvalues with more and more nodes of the law of the norm, until the largest of each degree stays."""
-    coarse = _operators(project, rule(nodes[0]))
+    coarse, before = _operators(project, rule(nodes[0])), None
     for count in nodes[1:]:
         fine = _operators(project, rule(count))
         moved = _moved(fine.log, coarse.log)
-        if not (_exceeds(moved, fine, tolerance / 10) & (moved > fine.log_off[:, : moved.shape[1]])[:, 0]).any():
+        size = moved.shape[1]
+        fine = _Operators(fine.log[:, :size], fine.log_off[:, :size], _still(moved, before), fine.trace)
+        if not (_exceeds(fine.log_moved, fine, tolerance) & (fine.log_moved > fine.log_off)[:, 0]).any():
             break
-        coarse = fine
-    size = moved.shape[1]
-    return _Operators(fine.log[:, :size], fine.log_off[:, :size], moved, fine.trace)
+        coarse, before = fine, moved
+    return fine
+
+
+def _still(moved: Float[np.ndarray, "m q"], before: Float[np.ndarray, "m p"] | None) -> Float[np.ndarray, "m q"]:
+    """ln of a bound on what further refinement would move.
+
+    Twice the nodes moved e₀ before and e₁ now: then it is e₁²/e₀ that is to come where the error falls like a power of
+    their number, and less where it falls geometrically.
+    """
+    if before is None:
+        return moved
+    size = before.shape[1]
+    with np.errstate(invalid="ignore"):
+        falling = np.minimum(moved[:, :size] - before, 0.0)
+    return np.hstack([moved[:, :size] + np.where(np.isnan(falling), 0.0, falling), moved[:, size:]]) + _SAFETY
 
 
 def _operators(project: Project, rule: Rule) -> _Operators:
@@ -124,7 +141,7 @@ def _operators(project: Project, rule: Rule) -> _Operators:
         top = logs.max()
         if np.isfinite(top):
             values = np.linalg.eigvalsh(rule.matrix(signs * np.exp(logs - top)))[::-1]
-            positive = values > 1e-13 * values[0]  # what is below is rounding
+            positive = values > max(1e-13 * values[0], np.exp(error[m] - top))  # what is below is rounding
             eigenvalues[m, positive] = np.log(values[positive]) + top
     trace = float(rule.weights @ found.limit[: rule.nodes])
     return _Operators(eigenvalues, np.tile(error[:, None], rule.nodes), np.full_like(eigenvalues, -np.inf), trace)

@@ -163,8 +163,26 @@ def test_named_functions_meet_their_quadrature():
             flat = jax.vmap(jax.grad(function))(jnp.asarray(x.ravel()))
             return np.asarray(flat).reshape(x.shape)
 
-        exact = [polar(slope, *q) for q in zip(q11[:3], q22[:3], c[:3], strict=True)]
-        np.testing.assert_allclose(duals[name][1][:3], exact, rtol=0, atol=1e-7, err_msg=name)
+        exact = [polar(slope, *q) for q in zip(q11, q22, c, strict=True)]
+        np.testing.assert_allclose(duals[name][1][:3], exact[:3], rtol=0, atol=1e-7, err_msg=name)
+        np.testing.assert_allclose(duals[name][1][3], exact[3], rtol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("name", ["elu", "selu"])
+def test_derivatives_that_jump_cost_little_near_the_ends(name):
+    scale, alpha = (1.0507009873554805, 1.6732632423543772) if name == "selu" else (1.0, 1.0)
+    own, c = getattr(activations, name), np.array([0.99, 0.999, 0.9999, -0.999])
+
+    def slope(x: np.ndarray) -> np.ndarray:
+        return scale * np.where(x > 0, 1.0, alpha * np.exp(np.minimum(x, 0)))
+
+    for q11, q22 in ((1.0, 1.0), (0.25, 1.0)):
+        exact = [polar(slope, q11, q22, t) for t in c]
+        found = own.derivative_dual(q11, c * np.sqrt(q11 * q22), q22)
+        np.testing.assert_allclose(found, exact, rtol=0, atol=2e-6 * polar(slope, q22, q22, 1 - 1e-15))
+        exact = [polar(NAMED[name][1], q11, q22, t) for t in c]
+        found = own.dual(q11, c * np.sqrt(q11 * q22), q22)
+        np.testing.assert_allclose(found, exact, rtol=0, atol=2e-9)
 
 
 def test_breaks_matter_for_a_jump_elsewhere():

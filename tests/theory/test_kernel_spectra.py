@@ -2,6 +2,7 @@
 
 import math
 
+import jax
 import jax.numpy as jnp
 import mpmath
 import numpy as np
@@ -236,6 +237,44 @@ def test_a_bias_couples_the_length_and_the_angle(monte_carlo):
     assert found.eigenvalues[0] > values.mean() > 0.98 * found.eigenvalues[0]
 
 
+def test_a_kink_at_equal_points_under_the_gaussian_law():
+    """In three dimensions cos θ is uniform, and a kernel that is kinked at x = y is so at ‖x‖ = ‖y‖ in every degree."""
+    d, nodes, fine = 3, 160, 801
+    found = kernel_spectrum(rf.ntk(rf.mlp(depth=1, width=1, w_std=1.3, b_std=0.5)), d, inputs="gaussian", degree=12)
+    r = (np.arange(nodes) + 0.5) * 7 / nodes
+    law = r**2 * np.exp(-(r**2) / 2)
+    root = np.sqrt(law / law.sum())
+    w2, b2, c = 1.69, 0.25, np.cos(np.pi * np.arange(fine) / (fine - 1))
+    simpson = np.where(np.arange(fine) % 2, 4.0, 2.0) * np.sin(np.pi * np.arange(fine) / (fine - 1))
+    matrix = np.empty((2, nodes, nodes))
+    degrees = (0, 12)
+    legendre = np.stack([simpson / simpson.sum() * eval_gegenbauer(m, 0.5, c) for m in degrees])
+    for i in range(nodes):
+        own = np.sqrt((w2 * r[i] ** 2 / d + b2) * (w2 * r**2 / d + b2))
+        q = w2 * r[i] * r[:, None] * c / d + b2
+        u = np.clip(q / own[:, None], -1, 1)
+        matrix[:, i] = legendre @ (w2 * own[:, None] * relu_dual(u) + b2 + w2 * step_dual(u) * q).T
+    for m, K in zip(degrees, matrix, strict=True):
+        top = np.linalg.eigvalsh(root[:, None] * K * root)[-1]
+        assert found.eigenvalues[found.degrees == m][0] == pytest.approx(top, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "d", "inputs"), [("relu", 3, "sphere"), ("tanh", 30, "sphere"), ("relu", 3, "gaussian")]
+)
+def test_spectra_are_in_float64_whatever_jax_is_set_to(name, d, inputs):
+    def found():
+        kernel = rf.ntk(rf.mlp(depth=2, width=1, b_std=0.5, activation=getattr(activations, name)))
+        return kernel_spectrum(kernel, d, degree=20, inputs=inputs)
+
+    double = found()
+    with jax.enable_x64(False):
+        single = found()
+        assert jnp.ones(()).dtype == jnp.float32
+    np.testing.assert_array_equal(single.degrees, double.degrees)
+    np.testing.assert_allclose(single.log_eigenvalues, double.log_eigenvalues, atol=1e-9)
+
+
 @pytest.mark.parametrize("name", ["rbf", "laplace", "ntk"])
 def test_the_cube_matches_its_whole_gram_matrix(name):
     d = 8
@@ -296,8 +335,6 @@ def test_eigenvalues_of_large_gram_matrices(name, d, groups):
 
 def test_what_is_no_function_of_the_angle_is_refused():
     net = rf.mlp(depth=1, width=4)
-    import jax
-
     finite = rf.empirical_ntk(net, net.init(jax.random.key(0), 3))
     for kernel in (rf.rbf([1.0, 2.0, 3.0]), rf.rbf(1.0).on(0), finite, rf.rbf(1.0) + rf.rbf(1.0).on([0, 1])):
         with pytest.raises(TypeError, match="norms and angle"):
