@@ -58,7 +58,9 @@ class Kinks(NamedTuple):
         """E(u₊^p/p!)(v₊^q/q!), p, q <= 2."""
         return sum(w * _scale(m, n, pair) * value for (m, n, w), value in self._each(pair, _cross))
 
-    def _each(self, pair: Covariance, form: Callable[..., Float[Array, "..."]]) -> list[tuple[Any, Float[Array, "..."]]]:
+    def _each(
+        self, pair: Covariance, form: Callable[..., Float[Array, "..."]]
+    ) -> list[tuple[Any, Float[Array, "..."]]]:
         if not self.parts:
             return []
         total, theta = pair.below + pair.above, pair.angle

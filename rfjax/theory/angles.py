@@ -115,7 +115,9 @@ def by_quadrature(kernel: Kernel) -> bool:
 def _with_terms(kernel: Kernel, terms: int) -> Kernel:
     """The kernel with this many terms in each dual that is a Hermite series."""
     return jax.tree.map(
-        lambda node: replace(node, terms=terms) if isinstance(node, Quadrature) else node, kernel, is_leaf=_is_quadrature
+        lambda node: replace(node, terms=terms) if isinstance(node, Quadrature) else node,
+        kernel,
+        is_leaf=_is_quadrature,
     )
 
 

@@ -12,12 +12,12 @@ from rfjax.kernels.base import as_operand
 from rfjax.theory.angles import Norms
 from rfjax.theory.domains import Cube, Domain, Sphere
 from rfjax.theory.powers import homogeneity
-from rfjax.theory.projections import by_powers, magnitude
+from rfjax.theory.projections import Projection, by_angles, by_powers, few_dimensions, magnitude
 from rfjax.theory.propagation import HermiteError
 from rfjax.theory.radial import radial_levels
 
 DEGREE = 30
-_LONGEST = 2048  # powers of the cosine that are kept, at most, unless more degrees are asked for
+_LONGEST = 4096  # powers of the cosine that are kept, at most, unless more degrees are asked for
 _LONGEST_PAIRS = 384  # the same where there are many pairs of norms
 _NEGLIGIBLE = 40.0  # −ln of what counts as nothing beside an eigenvalue
 
@@ -108,24 +108,19 @@ def kernel_spectrum(
     if inputs == "gaussian":
         found = _gaussian(kernel, d, degree, tolerance)
     else:
-        found = _one_norm(kernel, (Cube if inputs == "cube" else Sphere)(d, degree), norm, inputs)
+        found = _one_norm(kernel, (Cube if inputs == "cube" else Sphere)(d, degree), norm, inputs, tolerance)
     _require(found, tolerance)
     return found
 
 
-def _one_norm(kernel: Kernel, domain: Domain, norm: float, inputs: str) -> KernelSpectrum:
+def _one_norm(kernel: Kernel, domain: Domain, norm: float, inputs: str, tolerance: float) -> KernelSpectrum:
     """The spectrum on points of one norm."""
-    kept = _kept(domain, _LONGEST, _NEGLIGIBLE)
     one = np.zeros(1, dtype=int)
     norms = Norms(np.array([norm]), one, one, domain.d)
-    while True:
-        try:
-            found = by_powers(kernel, norms, domain, kept)
-            break
-        except HermiteError:  # fewer powers need fewer Hermite coefficients, and leave more to the ends
-            if kept <= domain.degree:
-                raise
-            kept = max(kept // 2, domain.degree)
+    few = few_dimensions(domain, tolerance)
+    found = _by_affordable_powers(kernel, norms, domain, _LONGEST // 4 if few else _LONGEST)
+    if few and (found.log_error[0] > magnitude(found.log[0]) + math.log(tolerance)).any():
+        found = found.best(by_angles(kernel, norms, domain))
     multiplicity, log_multiplicity = domain.multiplicities()
     return KernelSpectrum(
         inputs=inputs,
@@ -139,11 +134,22 @@ def _one_norm(kernel: Kernel, domain: Domain, norm: float, inputs: str) -> Kerne
     )
 
 
+def _by_affordable_powers(kernel: Kernel, norms: Norms, domain: Domain, longest: int) -> Projection:
+    kept = _kept(domain, longest, _NEGLIGIBLE)
+    while True:
+        try:
+            return by_powers(kernel, norms, domain, kept)
+        except HermiteError:  # fewer powers need fewer Hermite coefficients, and leave more to the ends
+            if kept <= domain.degree:
+                raise
+            kept = max(kept // 2, domain.degree)
+
+
 def _gaussian(kernel: Kernel, d: int, degree: int, tolerance: float) -> KernelSpectrum:
     """Under N(0, I_d): of homogeneous kernels from the unit sphere, of others from an operator on the radius a degree."""
     power = homogeneity(kernel)
     if power is not None:
-        sphere = _one_norm(kernel, Sphere(d, degree), 1.0, "gaussian")
+        sphere = _one_norm(kernel, Sphere(d, degree), 1.0, "gaussian", tolerance)
         log_moment = power * math.log(2) + math.lgamma(d / 2 + power) - math.lgamma(d / 2)  # E‖x‖^{2p}
         return KernelSpectrum(
             **vars(sphere)

@@ -1,6 +1,5 @@
 """Operators on functions of the norm of a Gaussian vector, as matrices."""
 
-import math
 from collections.abc import Callable
 from typing import NamedTuple
 

@@ -52,6 +52,11 @@ def by_angles(kernel: Kernel, norms: Norms, domain: Domain) -> Projection:
     return _projection(values @ weighted.T, np.broadcast_to(off + unit, values.shape) @ np.abs(weighted).T, limit)
 
 
+def few_dimensions(domain: Domain, tolerance: float) -> bool:
+    """Whether `by_angles` may know every eigenvalue: they are at most k(x, x)/N, and |P_m| is about N^{−1/2} on average."""
+    return math.log(_EPS) + domain.multiplicities()[1].max() / 2 < math.log(tolerance)
+
+
 def by_powers(kernel: Kernel, norms: Norms, domain: Domain, kept: int) -> Projection:
     """By the power series to degree `kept`, and quadrature of what it leaves out where that matters."""
     powers, shares = power_series(kernel, norms, kept), domain.log_shares(kept)
@@ -108,14 +113,14 @@ def _on_degrees(
     powers: Powers, shares: Float[np.ndarray, "k m"]
 ) -> tuple[Float[np.ndarray, "p m"], Float[np.ndarray, "p m"]]:
     """Σ_n b_n c(n, m) as logarithm and sign."""
-    rows = [
-        log_sum(log[:, None] + shares, sign[:, None]) for log, sign in zip(powers.log, powers.sign, strict=True)
-    ]
+    rows = [log_sum(log[:, None] + shares, sign[:, None]) for log, sign in zip(powers.log, powers.sign, strict=True)]
     log, sign = zip(*rows, strict=True)
     return np.stack(log), np.stack(sign)
 
 
-def _projection(values: Float[np.ndarray, "p m"], error: Float[np.ndarray, "p m"], limit: Float[np.ndarray, " q"]):
+def _projection(
+    values: Float[np.ndarray, "p m"], error: Float[np.ndarray, "p m"], limit: Float[np.ndarray, " q"]
+) -> Projection:
     with np.errstate(divide="ignore"):
         return Projection(np.log(np.abs(values)), np.sign(values), np.log(error), limit)
 

@@ -12,12 +12,11 @@ from rfjax.kernels import Kernel
 from rfjax.theory.angles import Norms
 from rfjax.theory.domains import Sphere
 from rfjax.theory.norm_laws import NormLaw, Rule
-from rfjax.theory.projections import Projection, by_angles, by_powers, magnitude
+from rfjax.theory.projections import Projection, by_angles, by_powers, few_dimensions, magnitude
 
 _NODES, _SPLIT = (6, 12, 24, 48), (32, 64)  # of the law of the norm, more until eigenvalues settle
 _SAFETY = math.log(3.0)  # of how far refinement has still to go
 _WORTH = 1.0  # ln of what another way must gain to be gone
-_EPS = float(np.finfo(np.float64).eps)
 
 Project = Callable[[Norms], Projection]
 
@@ -39,7 +38,7 @@ def radial_levels(kernel: Kernel, domain: Sphere, kept: int, tolerance: float) -
     remainder, but for the largest of each degree.
     """
     law, found = NormLaw(domain.d), None
-    if math.log(_EPS) + domain.multiplicities()[1][-1] / 2 < math.log(tolerance):  # |P_m| is about N(d, m)^{−1/2}
+    if few_dimensions(domain, tolerance):
         angles = partial(by_angles, kernel, domain=domain)
         found = _refined(angles, law.gauss, _NODES[1:], tolerance)
         if _exceeds(found.log_moved, found, tolerance).any():
@@ -99,8 +98,8 @@ def _best(one: _Operators, two: _Operators) -> _Operators:
     """Of each degree the one that knows its largest eigenvalue better."""
     size = min(one.log.shape[1], two.log.shape[1])
     better = (_error(two)[:, 0] < _error(one)[:, 0])[:, None]
-    parts = (np.where(better, b[:, :size], a[:, :size]) for a, b in zip(one[:3], two[:3], strict=True))
-    return _Operators(*parts, one.trace)
+    log, off, moved = (np.where(better, b[:, :size], a[:, :size]) for a, b in zip(one[:3], two[:3], strict=True))
+    return _Operators(log, off, moved, one.trace)
 
 
 def _refined(project: Project, rule: Callable[[int], Rule], nodes: tuple[int, ...], tolerance: float) -> _Operators:

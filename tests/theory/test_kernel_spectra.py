@@ -260,7 +260,8 @@ def test_a_kink_at_equal_points_under_the_gaussian_law():
 
 
 @pytest.mark.parametrize(
-    ("name", "d", "inputs"), [("relu", 3, "sphere"), ("tanh", 30, "sphere"), ("relu", 3, "gaussian")]
+    ("name", "d", "inputs"),
+    [("relu", 3, "sphere"), ("tanh", 30, "sphere"), pytest.param("relu", 3, "gaussian", marks=pytest.mark.slow)],
 )
 def test_spectra_are_in_float64_whatever_jax_is_set_to(name, d, inputs):
     def found():
