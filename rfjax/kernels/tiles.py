@@ -51,6 +51,16 @@ def held_bytes(default: dict[str, int] = _DEFAULT, accelerator: int = _ACCELERAT
     return _BOUND.get() or default.get(jax.default_backend(), accelerator)
 
 
+def require_fits(needed: int, what: str) -> None:
+    """Raise ValueError where a bound that was set leaves no room for the least that is done at once."""
+    bound = _BOUND.get()
+    if bound is not None and bound < needed:
+        raise ValueError(
+            f"the memory bound of {bound} bytes is too small for {what}: at least {needed} bytes are needed "
+            "(rf.kernels.memory_bound)"
+        )
+
+
 class Tiling(NamedTuple):
     """How an n x m matrix is cut: the shape of a tile and how many there are, rows first."""
 

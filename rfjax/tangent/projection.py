@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 from rfjax import checks
 from rfjax.features import FeatureMap
 from rfjax.kernels import held_bytes
+from rfjax.kernels.tiles import require_fits
 from rfjax.networks import Function, Params
 from rfjax.tangent.selection import Chosen, choose, point_function
 
@@ -56,8 +57,9 @@ class ProjectedTangentFeatures(FeatureMap):
             _, change = jax.jvp(lambda theta: jax.vmap(one, (None, 0))(theta, X), (leaves,), (direction,))
             return jnp.matmul(change, signs, precision=lax.Precision.HIGHEST)
 
-        fits = int(held_bytes({"cpu": 2**28}, 2**31) // (2 * count * X.dtype.itemsize))
-        together = max(1, min(_TOGETHER, self.features, fits))
+        each = 2 * count * X.dtype.itemsize
+        require_fits(each, "one projected tangent feature")
+        together = max(1, min(_TOGETHER, self.features, int(held_bytes({"cpu": 2**28}, 2**31) // each)))
         made = lax.map(feature, jnp.arange(self.features), batch_size=together)
         return made.T / (self.features * c) ** 0.5
 

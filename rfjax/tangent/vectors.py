@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from rfjax.kernels.tiles import require_fits
 from rfjax.tangent.selection import PointFunction
 from rfjax.tangent.uses import Layout
 
@@ -62,9 +63,15 @@ class Stride(NamedTuple):
 
     @classmethod
     def of(cls, layout: Layout, itemsize: int, bound: int) -> "Stride":
-        """Half of the bound for what points hold on the way, half for the two tangents that each vector has."""
+        """Half of the bound for what points hold on the way, half for the two tangents that each vector has.
+
+        **Raises** ValueError when a bound that was set has no room for one of each.
+        """
+        point, vector = 3 * layout.held + layout.outputs, 2 * sum(layout.sizes)
         half = bound // (2 * itemsize)
-        return cls(max(1, half // (3 * layout.held + layout.outputs)), max(1, half // (2 * sum(layout.sizes))))
+        if half < max(point, vector):
+            require_fits(2 * itemsize * max(point, vector), "one point and one vector of this product")
+        return cls(max(1, half // point), max(1, half // vector))
 
 
 def product(

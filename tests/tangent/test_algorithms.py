@@ -130,6 +130,8 @@ def test_blocks_of_points_outputs_and_parameters(rows):
     np.testing.assert_array_equal(values, values.T)
     with rf.kernels.memory_bound(100), pytest.raises(ValueError, match="too small for one row"):
         k(X)
+    with rf.kernels.memory_bound(100), pytest.raises(ValueError, match="too small for one point and one vector"):
+        k.matvec(X, X, np.ones(expected.shape[1]))
 
 
 def test_the_kernel_of_each_point_with_itself(rows):

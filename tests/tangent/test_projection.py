@@ -53,3 +53,9 @@ def test_the_draws_do_not_depend_on_the_blocks_and_feed_a_ridge():
 def test_bad_input_is_named(settings, error, says):
     with pytest.raises(error, match=says):
         rf.tangent_features(network, PARAMS, **settings)
+
+
+def test_a_bound_without_room_for_one_feature_is_refused():
+    psi = rf.tangent_features(network, PARAMS, features=8, key=KEY)
+    with rf.kernels.memory_bound(100), pytest.raises(ValueError, match="too small for one projected tangent feature"):
+        psi(X)
