@@ -186,10 +186,10 @@ def _call(sizes: Sizes) -> Iterator[Case]:
 
 
 def _small_call(n: int, d: int, depth: int, repetitions: int) -> list[Row]:
-    X = _points(n, d)
+    X, net = _points(n, d), rf.mlp(depth=depth, width=512)
 
     def call() -> Array:
-        return rf.ntk(rf.mlp(depth=depth, width=512))(X)
+        return rf.ntk(net)(X)
 
     call()
     bare(X, X).block_until_ready()
@@ -198,13 +198,13 @@ def _small_call(n: int, d: int, depth: int, repetitions: int) -> list[Row]:
     return [
         Row(
             "call",
-            "rf.ntk(rf.mlp(...))(X)",
+            "rf.ntk(net)(X)",
             _settings(n, n, d, depth=depth),
             seconds=times.seconds("kernel"),
             repetitions=repetitions,
             against=BARE,
             ratio=times.ratio("kernel", BARE),
-            temp_bytes=compiled(lambda X: rf.ntk(rf.mlp(depth=depth, width=512))(X), X)[1],
+            temp_bytes=compiled(lambda X: rf.ntk(net)(X), X)[1],
             peak_rss_bytes=peak_rss_bytes(),
             compilations=len(new),
             target={"seconds": 1e-3, "compilations": 0},

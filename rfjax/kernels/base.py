@@ -34,16 +34,20 @@ class Kernel(eqx.Module):
     @property
     def tiled(self) -> bool:
         """Whether it is evaluated tile by tile.  Not where every tile would repeat what is costly in a single point."""
-        return all(kernel.tiled for kernel in self._operands().values())
+        return all(kernel.tiled for kernel in self._operands.values())
 
     def _prepared(self, X: Float[Array, "n d"], Y: Float[Array, "m d"]) -> "Kernel":
         """The same kernel, with the work done that all tiles of k(X, Y) share."""
-        operands = {name: kernel._prepared(X, Y) for name, kernel in self._operands().items()}
+        operands = {name: kernel._prepared(X, Y) for name, kernel in self._operands.items()}
         return replace(self, **operands) if operands else self
 
     @final
+    @property
     def _operands(self) -> dict[str, "Kernel"]:
-        """The kernels that this one is made of, by the names of their fields."""
+        """The kernels that this one is made of, by the names of their fields.
+
+        A property, as a bound method of a module is itself a module, whose making takes a twentieth of a small call.
+        """
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in values.items() if isinstance(value, Kernel)}
 
