@@ -30,8 +30,7 @@ def slope(rows: Sequence[Row], scaling: str, name: str) -> tuple[float, float]:
 def draw(rows: Sequence[Row]) -> Figure:
     """A panel a measure, and one for the risk: every start a dot, their median a line, its power beside it."""
     panels = MEASURES | {"relative_risk": "relative error"}
-    figure = Figure(figsize=(10.5, 7.2))
-    figure.subplots_adjust(left=0.07, right=0.985, top=0.93, bottom=0.07, wspace=0.16, hspace=0.2)
+    figure = Figure(figsize=(10.5, 7.2), layout="constrained")
     widths = sorted({row["width"] for row in rows})
     for axes, (name, title) in zip(figure.subplots(2, 2, sharex=True).flat, panels.items(), strict=True):
         for scaling, label in SCALINGS.items():

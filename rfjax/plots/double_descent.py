@@ -16,9 +16,8 @@ def averaged(rows: Sequence[Row], ridge: float) -> list[Row]:
 
 def draw(rows: Sequence[Row], curves: Mapping[float, tuple[list[int], list[float]]]) -> Figure:
     """Relative error against the number of features: points with their standard errors, theory's curve through them."""
-    figure = Figure(figsize=(7.6, 4.9))
+    figure = Figure(figsize=(7.6, 4.9), layout="constrained")
     axes = figure.subplots()
-    figure.subplots_adjust(left=0.1, right=0.98, top=0.91, bottom=0.12)
     for (ridge, (counts, curve)), colour in zip(curves.items(), _COLOURS, strict=False):
         axes.plot(counts, curve, color=colour, linewidth=1.4, label=f"theory, ridge {ridge:g}")
         mine = averaged(rows, ridge)

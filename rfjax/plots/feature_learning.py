@@ -22,9 +22,8 @@ def averaged(rows: Sequence[Row], task: str, view: str) -> list[Row]:
 
 def draw(rows: Sequence[Row]) -> Figure:
     """Relative error against samples, a panel a task, a line a view."""
-    figure = Figure(figsize=(12, 4.3))
+    figure = Figure(figsize=(12, 4.3), layout="constrained")
     panels = figure.subplots(1, len(TASKS), sharey=True)
-    figure.subplots_adjust(left=0.06, right=0.985, top=0.84, bottom=0.13, wspace=0.06)
     for axes, (task, title) in zip(panels, TASKS.items(), strict=True):
         for view, label in VIEWS.items():
             mine = averaged(rows, task, view)

@@ -13,7 +13,7 @@ _MARKERS = "osD^"
 def draw(rows: Sequence[Row]) -> Figure:
     """Failures above, steps of the others below, against the bias: a column a dimension, a line a length of start."""
     dims, norms = (sorted({row[name] for row in rows}) for name in ("d", "norm"))
-    figure = Figure(figsize=(1.2 + 4.3 * len(dims), 6.2))
+    figure = Figure(figsize=(1.2 + 4.3 * len(dims), 6.2), layout="constrained")
     panels = figure.subplots(2, len(dims), sharex=True, sharey="row", squeeze=False)
     figure.subplots_adjust(
         left=0.75 / figure.get_figwidth(), right=1 - 0.15 / figure.get_figwidth(), top=0.89, bottom=0.16,
@@ -38,10 +38,10 @@ def draw(rows: Sequence[Row]) -> Figure:
     panels[0, 0].set_ylabel("part of starts that fail")
     panels[1, 0].set_ylabel("median steps of the others")
     handles, labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="lower center", ncols=len(norms), frameon=False, fontsize=9)
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(norms), frameon=False, fontsize=9)
     first = rows[0]
     figure.suptitle(
-        f"Exact gradient descent on one ReLU neuron, step {first['learning_rate']:g}, to relative error {first['target']:g}",
+        f"Exact gradient descent on one ReLU neuron, step {first['learning_rate']:g},\nto relative error {first['target']:g}",
         fontsize=12,
     )
     return figure

@@ -21,9 +21,8 @@ def groups(rows: Sequence[Row]) -> dict[str, list[Row]]:
 
 def draw(rows: Sequence[Row], curves: Mapping[str, tuple[list[int], list[float], list[float] | None]]) -> Figure:
     """Errors against samples, synthetic data on the left and real data on the right; bands are two standard errors."""
-    figure = Figure(figsize=(10.5, 4.5))
+    figure = Figure(figsize=(10.5, 4.5), layout="constrained")
     panels = figure.subplots(1, 2)
-    figure.subplots_adjust(left=0.075, right=0.985, top=0.85, bottom=0.13, wspace=0.17)
     measured = groups(rows)
     sides = ([name for name in curves if name.startswith("sphere")], [n for n in curves if not n.startswith("sphere")])
     for axes, names, title in zip(

@@ -25,10 +25,8 @@ def size_at(rows: Sequence[Row], error: float) -> float | None:
 def draw(rows: Sequence[Row], bounds: Mapping[int, tuple[list[float], list[float]]], errors: Sequence[float]) -> Figure:
     """Above, error against size, a line a width; below, size at fixed errors against width; the bound in both."""
     widths = sorted({row["width"] for row in rows})
-    figure = Figure(figsize=(max(7.0, 1.0 + 3.9 * len(bounds)), 7.4))
-    wide = figure.get_figwidth()
+    figure = Figure(figsize=(max(7.0, 1.0 + 3.9 * len(bounds)), 7.4), layout="constrained")
     panels = figure.subplots(2, len(bounds), sharey="row", squeeze=False)
-    figure.subplots_adjust(left=0.8 / wide, right=1 - 0.15 / wide, top=0.91, bottom=0.075, wspace=0.06, hspace=0.26)
     for (above, below), (d, (grid, limit)) in zip(panels.T, bounds.items(), strict=True):
         above.fill_betweenx(grid, 1e-3, limit, color="#f3d9d4", linewidth=0, label="out of reach at any width")
         above.plot(limit, grid, color="#b03a2e", linewidth=1.6, label="lower bound")

@@ -26,9 +26,8 @@ def averaged(rows: Sequence[Row], view: str) -> list[Row]:
 def draw(rows: Sequence[Row]) -> Figure:
     """Relative error against the power of d, a panel a view, a line a dimension, above the staircase."""
     degree = rows[0]["degree"]
-    figure = Figure(figsize=(10.5, 4.4))
+    figure = Figure(figsize=(10.5, 4.4), layout="constrained")
     panels = figure.subplots(1, len(VIEWS), sharey=True)
-    figure.subplots_adjust(left=0.07, right=0.985, top=0.86, bottom=0.13, wspace=0.06)
     steps = np.arange(degree + 1)
     for axes, view in zip(panels, VIEWS, strict=True):
         axes.stairs(1 - steps / degree, np.append(steps, degree + 0.5), color="#999999", linestyle="--",
