@@ -2,6 +2,7 @@
 
 import math
 
+import jax
 import jax.numpy as jnp
 import mpmath as mp
 import numpy as np
@@ -181,3 +182,20 @@ def test_bad_arguments():
             own.moments(shift=np.nan)
     with pytest.raises(ValueError, match="finite"):
         activations.from_function(jnp.log).moments()
+
+
+def test_they_are_in_float64_whatever_jax_is_set_to():
+    wide = activations.tanh.hermite_coefficients(31, scale=1.5)
+    seen = []
+
+    @jax.jit
+    def compiled(x):
+        seen.append(activations.tanh.hermite_coefficients(31, scale=1.5))
+        return x * seen[-1][1]
+
+    with jax.enable_x64(False):
+        single = activations.tanh.hermite_coefficients(31, scale=1.5)
+        assert compiled(jnp.ones(2)).dtype == jnp.float32
+    for other in (single, *seen):
+        np.testing.assert_allclose(other, wide, rtol=1e-12, atol=1e-15)
+    assert len(seen) == 1
