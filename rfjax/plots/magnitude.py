@@ -49,7 +49,7 @@ def draw(rows: Sequence[Row], bounds: Mapping[int, tuple[list[float], list[float
             axes.grid(color="#eeeeee")
     panels[0, 0].set_ylabel("relative error")
     panels[1, 0].set_ylabel("size of the coefficients")
-    panels[0, 0].legend(frameon=False, fontsize=8.5, loc="lower left")
+    panels[0, 0].legend(frameon=False, fontsize=8.5, loc="upper right")
     panels[1, 0].legend(frameon=False, fontsize=8.5, title="dashed: bound", title_fontsize=8.5)
     figure.suptitle("One ReLU neuron by random ReLU neurons: error, width and size of coefficients", fontsize=12)
     return figure
