@@ -14,6 +14,8 @@ from statistics import median
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+from jax import lax
 
 Call = Callable[[], Any]
 _COMPILED = "/jax/core/compile/backend_compile_duration"
@@ -44,6 +46,20 @@ def interleaved(contestants: Mapping[str, Call], repetitions: int) -> Times:
         turn = names[i % len(names) :] + names[: i % len(names)]  # nobody always runs after the same other
         rounds.append({name: _timed(contestants[name]) for name in turn})
     return Times(rounds)
+
+
+GEMM = "its multiplications at GEMM rate"
+
+
+def at_gemm_rate(multiplications: float, size: int = 2048) -> float:
+    """The seconds that so many multiplications with additions take at the rate of a bare float32 matrix product.
+
+    The roofline of work that is too long to be repeated: the rate is measured beside it, on square matrices.
+    """
+    product = jax.jit(partial(jnp.matmul, precision=lax.Precision.HIGHEST))
+    A = jnp.ones((size, size), jnp.float32)
+    times = interleaved({GEMM: lambda: product(A, A)}, 5)
+    return multiplications * times.seconds(GEMM) / size**3
 
 
 def compiled(function: Callable[..., Any], *arguments: Any) -> tuple[Call, int | None]:
