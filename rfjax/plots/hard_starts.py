@@ -15,10 +15,6 @@ def draw(rows: Sequence[Row]) -> Figure:
     dims, norms = (sorted({row[name] for row in rows}) for name in ("d", "norm"))
     figure = Figure(figsize=(1.2 + 4.3 * len(dims), 6.2), layout="constrained")
     panels = figure.subplots(2, len(dims), sharex=True, sharey="row", squeeze=False)
-    figure.subplots_adjust(
-        left=0.75 / figure.get_figwidth(), right=1 - 0.15 / figure.get_figwidth(), top=0.89, bottom=0.16,
-        wspace=0.06, hspace=0.08,
-    )  # fmt: skip
     for d, (above, below) in zip(dims, panels.T, strict=True):
         for i, (norm, colour, marker) in enumerate(zip(norms, _COLOURS, _MARKERS, strict=False)):
             mine = sorted((row for row in rows if row["d"] == d and row["norm"] == norm), key=lambda row: row["bias"])
