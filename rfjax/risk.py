@@ -15,7 +15,7 @@ from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rfjax import checks
-from rfjax.activations import LeakyReLU
+from rfjax.activations import LeakyReLU, Nonlinearity
 from rfjax.activations.neurons import neuron_means, pair_moments
 from rfjax.features import FeatureMap, Neurons
 from rfjax.numerics import matmul
@@ -154,10 +154,10 @@ def feature_moments(neurons: Neurons, task: Task) -> tuple[Float[Array, "p p"], 
 def _pair_moments(
     W: Float[Array, "n d"],
     b: Float[Array, " n"] | None,
-    sigma: LeakyReLU,
+    sigma: Nonlinearity,
     V: Float[Array, "m d"],
     c: Float[Array, " m"] | None,
-    tau: LeakyReLU,
+    tau: Nonlinearity,
 ) -> Float[Array, "n m"]:
     """`pair_moments`, some rows at a time where there are many: a moment holds tens of numbers on its way."""
     rows = max(1, _AT_ONCE // V.shape[0])
