@@ -15,14 +15,12 @@ from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rfjax import checks
-from rfjax.activations import LeakyReLU, Nonlinearity
+from rfjax.activations import LeakyReLU
 from rfjax.activations.neurons import neuron_means, pair_moments
 from rfjax.features import FeatureMap, Neurons
 from rfjax.numerics import matmul
 from rfjax.regression import FeatureFit, Stats, solve
 from rfjax.tasks import Task, as_teacher, is_teacher
-
-_AT_ONCE = 2**20  # pair moments of neurons
 
 Predictor = Callable[[Float[Array, "n d"]], Float[Array, "n ..."]]
 
@@ -138,10 +136,10 @@ def feature_moments(neurons: Neurons, task: Task) -> tuple[Float[Array, "p p"], 
     if sigma == tau:  # one product for all: the teacher's are some more neurons
         r = W.shape[0]
         weights, biases = jnp.concatenate([W, V]), jnp.concatenate([jnp.zeros(r, W.dtype) if b is None else b, c])
-        every = _pair_moments(weights, biases, sigma, weights, biases, sigma)
+        every = pair_moments(weights, biases, sigma, weights, biases, sigma)
         K, cross, own = every[:r, :r], every[:r, r:], every[r:, r:]
     else:
-        K, cross = _pair_moments(W, b, sigma, W, b, sigma), pair_moments(W, b, sigma, V, c, tau)
+        K, cross = pair_moments(W, b, sigma, W, b, sigma), pair_moments(W, b, sigma, V, c, tau)
         own = pair_moments(V, c, tau, V, c, tau)
     K, k, square = neurons.scale**2 * K, neurons.scale * matmul(cross, a), a @ matmul(own, a)
     if neurons.constant is not None:
@@ -149,22 +147,6 @@ def feature_moments(neurons: Neurons, task: Task) -> tuple[Float[Array, "p p"], 
         K = jnp.block([[K, edge[:, None]], [edge[None, :], jnp.full((1, 1), neurons.constant**2, K.dtype)]])
         k = jnp.concatenate([k, neurons.constant * (neuron_means(V, c, tau) @ a)[None]])
     return K, k, square
-
-
-def _pair_moments(
-    W: Float[Array, "n d"],
-    b: Float[Array, " n"] | None,
-    sigma: Nonlinearity,
-    V: Float[Array, "m d"],
-    c: Float[Array, " m"] | None,
-    tau: Nonlinearity,
-) -> Float[Array, "n m"]:
-    """`pair_moments`, some rows at a time where there are many: a moment holds tens of numbers on its way."""
-    rows = max(1, _AT_ONCE // V.shape[0])
-    if W.shape[0] <= rows:
-        return pair_moments(W, b, sigma, V, c, tau)
-    b = jnp.zeros(W.shape[0], W.dtype) if b is None else b
-    return lax.map(lambda one: pair_moments(one[0][None], one[1][None], sigma, V, c, tau)[0], (W, b), batch_size=rows)
 
 
 _moments = eqx.filter_jit(feature_moments)

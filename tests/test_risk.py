@@ -288,10 +288,11 @@ def test_fits_of_kernels_and_of_several_outputs():
 
 def test_many_neurons_are_taken_some_rows_at_a_time(monkeypatch):
     from rfjax import risk
+    from rfjax.activations import neurons as moments
 
     task = rf.tasks.single_neuron(5, bias=-0.5)
     neurons = rf.random_neurons(5, 24, key=jax.random.key(0)).neurons
     whole = risk.feature_moments(neurons, task)
-    monkeypatch.setattr(risk, "_AT_ONCE", 100)  # four rows, and one that is left over
+    monkeypatch.setattr(moments, "_AT_ONCE", 100)  # four rows, and one that is left over
     for one, other in zip(risk.feature_moments(neurons, task), whole, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)

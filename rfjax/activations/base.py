@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import final
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
@@ -137,6 +138,11 @@ def host_values(function: Callable[[Array], Array], x: Float[np.ndarray, " q"]) 
     if not np.isfinite(values).all():
         raise ValueError(f"the activation must be finite, got NaN or inf at {x[~np.isfinite(values)][0]:.3g}")
     return values
+
+
+def differentiated(function: Callable[[Array], Array], x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """The derivative of a function that acts on each number alone."""
+    return jax.jvp(function, (x,), (jnp.ones_like(x),))[1]
 
 
 def graded_breaks(centres: tuple[float, ...], scale: float, shift: float) -> tuple[float, ...]:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -59,15 +59,28 @@ class Kinks(NamedTuple):
         return sum(w * _scale(m, n, pair) * value for (m, n, w), value in self._each(pair, _cross))
 
     def _each(
-        self, pair: Covariance, form: Callable[..., Float[Array, "..."]]
-    ) -> list[tuple[Any, Float[Array, "..."]]]:
+        self, pair: Covariance, form: Callable[[tuple[int, int], "_Angle"], Float[Array, "..."]]
+    ) -> list[tuple[tuple[int, int, float], Float[Array, "..."]]]:
         if not self.parts:
             return []
+        angle = _Angle.of(pair)
+        return [(part, form(part[:2], angle) / (2 * math.pi)) for part in self.parts]
+
+
+class _Angle(NamedTuple):
+    """θ, sin θ, 1 − cos θ and sin θ − θ cos θ, each to its own last digits near θ = 0."""
+
+    theta: Float[Array, "..."]
+    sine: Float[Array, "..."]
+    rest: Float[Array, "..."]
+    gap: Float[Array, "..."]
+
+    @classmethod
+    def of(cls, pair: Covariance) -> "_Angle":
         total, theta = pair.below + pair.above, pair.angle
         rest = safe_divide(2 * pair.below, total)
         sine = safe_divide(2 * safe_sqrt(pair.below) * safe_sqrt(pair.above), total)
-        gap = sin_minus_theta_cos(theta, sine, 1 - rest)
-        return [(part, form(part[:2], theta, sine, rest, gap) / (2 * math.pi)) for part in self.parts]
+        return cls(theta, sine, rest, sin_minus_theta_cos(theta, sine, 1 - rest))
 
 
 def kinks_of(jumps: dict[int, float]) -> Kinks:
@@ -75,14 +88,9 @@ def kinks_of(jumps: dict[int, float]) -> Kinks:
     return Kinks(tuple((p, q, jumps[p] * jumps[q]) for p, q in _PAIRS if p in jumps and q in jumps))
 
 
-def _below(
-    orders: tuple[int, int],
-    theta: Float[Array, "..."],
-    sine: Float[Array, "..."],
-    rest: Float[Array, "..."],
-    gap: Float[Array, "..."],
-) -> Float[Array, "..."]:
+def _below(orders: tuple[int, int], angle: _Angle) -> Float[Array, "..."]:
     """2π times the sum at θ = 0 less that at θ, of 1 − c and s − θc."""
+    theta, sine, rest, gap = angle
     match orders:
         case (1, 1):
             return math.pi * rest - gap
@@ -92,14 +100,9 @@ def _below(
             return (math.pi * rest - gap + sine**3 / 3) / 2
 
 
-def _cross(
-    orders: tuple[int, int],
-    theta: Float[Array, "..."],
-    sine: Float[Array, "..."],
-    rest: Float[Array, "..."],
-    gap: Float[Array, "..."],
-) -> Float[Array, "..."]:
+def _cross(orders: tuple[int, int], angle: _Angle) -> Float[Array, "..."]:
     """2π times the sum at θ."""
+    theta, sine, rest, gap = angle
     match orders:
         case (0, 0):
             return math.pi - theta

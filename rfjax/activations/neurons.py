@@ -2,10 +2,13 @@
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float
 
 from rfjax.activations.base import Nonlinearity
 from rfjax.numerics import Covariance, gram, normal_cdf, normal_pdf, relu_mean, relu_pair_moment, safe_divide, safe_sqrt
+
+_AT_ONCE = 2**20  # pairs: each holds tens of numbers on its way
 
 
 def pair_moments(
@@ -19,7 +22,16 @@ def pair_moments(
     """E σ(⟨w_i, x⟩ + b_i)·τ(⟨v_j, x⟩ + c_j) over x ~ N(0, I), for leaky ReLUs σ and τ; no bias at all is cheaper.
 
     A leaky ReLU is (z)₊ − slope·(−z)₊, and each product of two such parts has the moment of THEORY's section 3.
+    Many are taken some rows at a time.
     """
+    rows = max(1, _AT_ONCE // V.shape[0])
+    if W.shape[0] > rows:
+
+        def row(neuron: tuple[Float[Array, " d"], Float[Array, ""] | None]) -> Float[Array, " s"]:
+            w, own = neuron
+            return pair_moments(w[None], None if own is None else own[None], sigma, V, c, tau)[0]
+
+        return lax.map(row, (W, b), batch_size=rows)
     a1, a2 = _lengths(W)[:, None], _lengths(V)[None, :]
     cosine = jnp.clip(safe_divide(gram(W, V), a1 * a2), -1, 1)
     if b is None and c is None and sigma == tau:

@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from rfjax.activations.base import Nonlinearity, graded_breaks, host_values
+from rfjax.activations.base import Nonlinearity, differentiated, graded_breaks, host_values
 from rfjax.activations.kinks import Kinks, kinks_of
 from rfjax.numerics import Covariance, gaussian_quadrature, hermite_functions, matmul, safe_divide, safe_sqrt
 
@@ -56,7 +56,7 @@ class Quadrature(Nonlinearity):
         return Quadrature, (self.function, self.breaks, self.terms)
 
     def _slope(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
-        return _differentiated(self.function, x)
+        return differentiated(self.function, x)
 
     @property
     def _jumps(self) -> dict[int, float]:
@@ -65,7 +65,7 @@ class Quadrature(Nonlinearity):
             return {}
         found, derivative = {}, self.function
         for order in (1, 2, 3):
-            derivative = partial(_differentiated, derivative)
+            derivative = partial(differentiated, derivative)
             far, near = (np.diff(host_values(derivative, np.array([-h, h])))[0] for h in (1e-7, 1e-12))
             if abs(near) > 1e-6 and abs(far - near) < 1e-3 * abs(near):  # else it has a pole there
                 found[order] = float(near)
@@ -174,7 +174,3 @@ def _host(
     root = np.exp(-(z**2) / 4) / np.sqrt(2 * np.pi)
     lebesgue = weights / (np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi))
     return z, weights, (hermite_functions(degree, z) * (lebesgue * root)).T
-
-
-def _differentiated(function: Function, x: Float[Array, "..."]) -> Float[Array, "..."]:
-    return jax.jvp(function, (x,), (jnp.ones_like(x),))[1]

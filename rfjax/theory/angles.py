@@ -109,20 +109,16 @@ def self_values(kernel: Kernel, norms: Float[np.ndarray, " q"], d: int) -> Float
 
 def by_quadrature(kernel: Kernel) -> bool:
     """Whether an activation's Hermite coefficients are known from quadrature alone."""
-    return any(isinstance(node, Quadrature) for node in _nodes(kernel))
+    return any(map(_is_quadrature, jax.tree.leaves(kernel, is_leaf=_is_quadrature)))
 
 
 def _with_terms(kernel: Kernel, terms: int) -> Kernel:
     """The kernel with this many terms in each dual that is a Hermite series."""
     return jax.tree.map(
-        lambda node: replace(node, terms=terms) if isinstance(node, Quadrature) else node,
+        lambda node: replace(node, terms=terms) if _is_quadrature(node) else node,
         kernel,
         is_leaf=_is_quadrature,
     )
-
-
-def _nodes(kernel: Kernel) -> list:
-    return jax.tree.leaves(kernel, is_leaf=_is_quadrature)
 
 
 def _is_quadrature(node: object) -> bool:

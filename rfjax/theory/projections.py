@@ -61,7 +61,8 @@ def by_powers(kernel: Kernel, norms: Norms, domain: Domain, kept: int) -> Projec
     """By the power series to degree `kept`, and quadrature of what it leaves out where that matters."""
     powers, shares = power_series(kernel, norms, kept), domain.log_shares(kept)
     log, sign = _on_degrees(powers, shares)
-    left_out = np.array([_left_out(powers, norms, i) for i in range(len(norms.norms))])
+    own = _own(norms)
+    left_out = np.array(list(map(_left_out, powers.log[own], powers.values[own].sum(axis=1), powers.limit)))
     left_out = np.sqrt(left_out[norms.left] * left_out[norms.right])  # coefficients are positive semi-definite
     parity = np.arange(domain.degree + 1) % 2
     with np.errstate(divide="ignore"):
@@ -137,18 +138,16 @@ def _geometric(norms: Norms, limit: Float[np.ndarray, " q"]) -> Float[np.ndarray
     return root[norms.left] * root[norms.right]
 
 
-def _left_out(powers: Powers, norms: Norms, norm: int) -> Float[np.ndarray, " 2"]:
+def _left_out(log: Float[np.ndarray, " n"], kept: float, limit: float) -> Float[np.ndarray, " 2"]:
     """Σ of the coefficients of even and of odd degree that are left out, between points of one norm.
 
     Together it is k(x, x) less those that are kept.  A parity that has died out has nothing more; and of one that ends
     like a geometric series the rest is known better than by that difference.
     """
-    pair = _own(norms)[norm]
-    whole = max(float(powers.limit[norm]) - float(powers.values[pair].sum()), 0.0)
-    whole += _EPS * abs(float(powers.limit[norm]))
+    whole = max(limit - kept, 0.0) + _EPS * abs(limit)
     rest = np.empty(2)
     for parity in range(2):
-        last = powers.log[pair][parity::2][-8:]
+        last = log[parity::2][-8:]
         if np.isneginf(last).all():
             rest[parity] = 0.0
             continue
