@@ -9,7 +9,7 @@ from rfjax.features.base import FeatureMap
 from rfjax.kernels import Kernel
 from rfjax.kernels.base import as_operand
 from rfjax.kernels.centres import CHOICES, choose_centres
-from rfjax.numerics import matmul, shifted_cholesky
+from rfjax.numerics import matmul, shifted_cholesky, whitened
 
 
 class Nystrom(FeatureMap):
@@ -20,8 +20,8 @@ class Nystrom(FeatureMap):
     whitening: Float[Array, "p p"]
 
     def _features(self, X: Float[Array, "n d"]) -> Float[Array, "n p"]:
-        K = self.approximates(self.points.astype(X.dtype), X)
-        return solve_triangular(self.whitening.astype(K.dtype), K, lower=True).T
+        K = self.approximates(X, self.points.astype(X.dtype))
+        return whitened(self.whitening.astype(K.dtype), K)
 
     def _product(self, X: Float[Array, "n d"], c: Float[Array, "p ..."]) -> Float[Array, "n ..."]:
         K = self.approximates(X, self.points.astype(X.dtype))
@@ -49,9 +49,8 @@ def nystrom(
     repeat, from ruining the factor in float32.
 
     Not unbiased: k − φ·φ is positive semi-definite, so that k is approximated from below, and exactly (to μ) on Z.
-    p = `features`, or fewer where pivots run out of anything but rounding.  Eager; the map it returns jits, vmaps and
-    differentiates; of rows that lie on several devices each makes all features, as XLA divides no triangular solve.
-    Williams & Seeger 2001.
+    p = `features`, or fewer where pivots run out of anything but rounding.  Eager; the map it returns jits, vmaps,
+    differentiates and shards.  Williams & Seeger 2001.
 
     **Raises** TypeError or ValueError for bad data, unknown names, or more features than rows.
     """

@@ -3,7 +3,7 @@ products, and 2×2 covariances that keep their digits at coincident points."""
 
 from rfjax.numerics.cosine import cosine
 from rfjax.numerics.covariance import Covariance
-from rfjax.numerics.factors import shifted_cholesky
+from rfjax.numerics.factors import shifted_cholesky, whitened
 from rfjax.numerics.gaussian import (
     bivariate_normal_cdf,
     normal_cdf,
@@ -42,4 +42,5 @@ __all__ = [
     "settled",
     "shifted_cholesky",
     "sin_minus_theta_cos",
+    "whitened",
 ]

@@ -1,9 +1,13 @@
-"""A Cholesky factor that exists: the matrix is kept from being singular by as much as rounding asks."""
+"""Cholesky factors that exist, as the matrix is kept from being singular, and rows whitened by them."""
 
 import jax.numpy as jnp
+from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
+from rfjax.numerics.products import matmul
+
 _ROUNDING = 10  # units of it that the smallest eigenvalue keeps from 0
+_LEAF = 512  # columns whose factor is inverted: its cost beside the products falls as this over their number
 
 
 def shifted_cholesky(
@@ -13,3 +17,19 @@ def shifted_cholesky(
     # The trace bounds the norm; the spectra here fall off so fast that it is of its size.
     shift = jnp.maximum(ridge, _ROUNDING * jnp.finfo(A.dtype).eps * jnp.trace(A))
     return jnp.linalg.cholesky(A + shift * jnp.eye(A.shape[0], dtype=A.dtype)), shift
+
+
+def whitened(L: Float[Array, "m m"], rows: Float[Array, "n m"]) -> Float[Array, "n m"]:
+    """rows L⁻ᵀ for a lower triangular L, by products of which every row stays where it lies.
+
+        [a, b] [[P, 0], [Q, R]]⁻ᵀ = [a P⁻ᵀ, (b − a P⁻ᵀ Qᵀ) R⁻ᵀ]
+
+    Compilers divide products among devices, but no triangular solve: only inverses of small blocks are solved for here.
+    """
+    size = L.shape[0]
+    if size <= _LEAF:
+        return matmul(rows, solve_triangular(L, jnp.eye(size, dtype=L.dtype), lower=True).T)
+    half = -(-size // (2 * _LEAF)) * _LEAF
+    first = whitened(L[:half, :half], rows[:, :half])
+    rest = rows[:, half:] - matmul(first, L[half:, :half].T)
+    return jnp.concatenate([first, whitened(L[half:, half:], rest)], axis=1)
