@@ -17,7 +17,7 @@ from rfjax.features.approximate import approximate
 from rfjax.features.base import FeatureMap
 from rfjax.kernels import DiagonalPairs, GramOperator, Kernel
 from rfjax.kernels.base import as_operand
-from rfjax.numerics import gram, matmul, safe_divide, shifted_cholesky
+from rfjax.numerics import adjoint_matmul, gram, matmul, safe_divide, shifted_cholesky, solve_factored, solve_lower
 
 _DENSE = 2048  # rows up to which matrices are formed
 _STEPS = 40  # of the power method beyond that
@@ -75,8 +75,8 @@ def _dense(K: Float[Array, "n n"], F: Float[Array, "n p"], ridge: Any) -> tuple[
     weighted = None
     if ridge is not None:
         lower, _ = shifted_cholesky(K, ridge)
-        half = jax.scipy.linalg.solve_triangular(lower, E, lower=True)
-        weighted = _norm(jax.scipy.linalg.solve_triangular(lower, half.T, lower=True))
+        half = solve_lower(lower, E)
+        weighted = _norm(solve_lower(lower, half.T))
     return jnp.sqrt(jnp.mean(scaled**2)), jnp.abs(scaled).max(), spectral, weighted
 
 
@@ -105,7 +105,7 @@ def _entries(kernel: Kernel, X: Float[Array, "n d"], F: Float[Array, "n p"]) -> 
 @eqx.filter_jit
 def _matrix_free(K: GramOperator, F: Float[Array, "n p"], ridge: Any) -> tuple[Array, Array | None]:
     def error(v: Float[Array, "n 1"]) -> Float[Array, "n 1"]:
-        return matmul(F, matmul(F.T, v)) - K(v)
+        return matmul(F, adjoint_matmul(F, v)) - K(v)
 
     spectral = _power(error, F) / _power(K, F)
     if ridge is None:
@@ -113,7 +113,7 @@ def _matrix_free(K: GramOperator, F: Float[Array, "n p"], ridge: Any) -> tuple[A
     lower, shift = shifted_cholesky(gram(F.T, F.T), ridge)
 
     def nearly(v: Float[Array, "n 1"]) -> Float[Array, "n 1"]:
-        return (v - matmul(F, jax.scipy.linalg.cho_solve((lower, True), matmul(F.T, v)))) / shift
+        return (v - matmul(F, solve_factored(lower, adjoint_matmul(F, v)))) / shift
 
     def shifted(v: Float[Array, "n 1"]) -> Float[Array, "n 1"]:
         return K(v) + jnp.asarray(ridge, v.dtype) * v

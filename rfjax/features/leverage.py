@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from rfjax.features import draws
 from rfjax.features.spectra import Mixing
-from rfjax.numerics import gram
+from rfjax.numerics import gram, solve_lower
 
 _POOL = 4  # candidates for each frequency that is kept
 
@@ -32,7 +32,7 @@ def leverage(
     angles = gram(X, pool.astype(X.dtype))
     waves = jnp.stack([jnp.cos(angles), jnp.sin(angles)], axis=2).reshape(X.shape[0], -1) / size**0.5
     K = gram(waves, waves) + ridge * jnp.eye(X.shape[0], dtype=X.dtype)
-    solved = jax.scipy.linalg.solve_triangular(jnp.linalg.cholesky(K), waves, lower=True)
+    solved = solve_lower(jnp.linalg.cholesky(K), waves)
     scores = (solved**2).sum(0).reshape(size, 2).sum(1)
     q = 0.5 * scores / scores.sum() + 0.5 / size
     chosen = jax.random.choice(choice_key, size, (count,), p=q)

@@ -1,7 +1,6 @@
 """Nyström features: any kernel at all, seen from some points of the data."""
 
 import equinox as eqx
-from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rfjax import checks
@@ -9,7 +8,7 @@ from rfjax.features.base import FeatureMap
 from rfjax.kernels import Kernel
 from rfjax.kernels.base import as_operand
 from rfjax.kernels.centres import CHOICES, choose_centres
-from rfjax.numerics import matmul, shifted_cholesky, whitened
+from rfjax.numerics import matmul, shifted_cholesky, solve_lower, whitened
 
 
 class Nystrom(FeatureMap):
@@ -25,7 +24,7 @@ class Nystrom(FeatureMap):
 
     def _product(self, X: Float[Array, "n d"], c: Float[Array, "p ..."]) -> Float[Array, "n ..."]:
         K = self.approximates(X, self.points.astype(X.dtype))
-        return matmul(K, solve_triangular(self.whitening.astype(K.dtype), c.astype(K.dtype), trans="T", lower=True))
+        return matmul(K, solve_lower(self.whitening.astype(K.dtype), c.astype(K.dtype), transposed=True))
 
     @property
     def in_dim(self) -> int:

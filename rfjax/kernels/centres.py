@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from rfjax.kernels.base import Kernel
 from rfjax.kernels.pivoted import pivoted_cholesky
-from rfjax.numerics import gram, safe_divide, shifted_cholesky
+from rfjax.numerics import gram, safe_divide, shifted_cholesky, solve_lower
 
 CHOICES = ("uniform", "rpcholesky", "leverage", "kmeans")
 _CANDIDATES = 20_000  # points among which centres are looked for
@@ -63,7 +63,7 @@ def some(key: PRNGKeyArray, n: int, count: int) -> np.ndarray:
 def _leverage(factor: Float[Array, "m n"], ridge: Float[Array, ""]) -> Float[Array, " n"]:
     """diag of FᵀF(FᵀF + ridge·I)⁻¹, through the small matrix FFᵀ."""
     lower, _ = shifted_cholesky(gram(factor, factor), ridge)
-    return jnp.sum(jax.scipy.linalg.solve_triangular(lower, factor, lower=True) ** 2, axis=0)
+    return jnp.sum(solve_lower(lower, factor) ** 2, axis=0)
 
 
 @jax.jit

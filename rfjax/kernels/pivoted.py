@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from rfjax import checks
 from rfjax.kernels.base import Kernel, as_operand
 from rfjax.kernels.pairs import DiagonalPairs
-from rfjax.numerics import matmul
+from rfjax.numerics import matmul, solve_lower
 
 _BLOCK = 120  # proposals a round
 _ROUNDS = 20  # times as many as there would be if every proposal were accepted
@@ -82,7 +82,7 @@ def _factor(kernel: Kernel, X: Float[Array, "n d"], rank: int, block: int, key: 
         place = jnp.where(kept, state.taken + jnp.cumsum(kept, dtype=jnp.int32) - 1, rank)
         kept &= place < rank
         lower = jnp.where(kept[:, None] & kept, lower, jnp.eye(block, dtype=lower.dtype))
-        rows = jax.scipy.linalg.solve_triangular(lower, jnp.where(kept[:, None], columns, 0), lower=True)
+        rows = solve_lower(lower, jnp.where(kept[:, None], columns, 0))
         diagonal = jnp.maximum(state.diagonal - (rows**2).sum(axis=0), 0)
         diagonal = diagonal.at[jnp.where(kept, chosen, X.shape[0])].set(0, mode="drop")
         return _State(

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int
 
 from rfjax import checks
 from rfjax.kernels.pairs import CrossPairs, DiagonalPairs, Pairs
-from rfjax.numerics import matmul, norm, settled
+from rfjax.numerics import adjoint_matmul, matmul, norm, settled
 
 _LIVE = 8  # arrays of a tile's size that its evaluation holds at once
 _BOUND: ContextVar[int | None] = ContextVar("memory_bound", default=None)
@@ -249,7 +249,7 @@ def self_matvec(
         tile = lax.optimization_barrier(tile).astype(V.dtype)
         beside, above = (lax.dynamic_slice_in_dim(V_whole, k, tiling.rows) for k in (j, i))
         total = _added(total, matmul(tile, beside), i)
-        return _added(total, jnp.where(i == j, 0, matmul(tile.T, above)), j)
+        return _added(total, jnp.where(i == j, 0, adjoint_matmul(tile, above)), j)
 
     return lax.fori_loop(0, starts.shape[0], add, jnp.zeros_like(V_whole))[: X.shape[0]]
 

@@ -3,7 +3,7 @@ products, and 2×2 covariances that keep their digits at coincident points."""
 
 from rfjax.numerics.cosine import cosine
 from rfjax.numerics.covariance import Covariance
-from rfjax.numerics.factors import shifted_cholesky, whitened
+from rfjax.numerics.factors import shifted_cholesky, solve_factored, solve_lower, whitened
 from rfjax.numerics.gaussian import (
     bivariate_normal_cdf,
     normal_cdf,
@@ -14,18 +14,30 @@ from rfjax.numerics.gaussian import (
 )
 from rfjax.numerics.hermite import gaussian_quadrature, hermite, hermite_functions
 from rfjax.numerics.host import in_float64
-from rfjax.numerics.products import anywhere, gram, less_multiple, matmul, settled
+from rfjax.numerics.products import (
+    adjoint_matmul,
+    anywhere,
+    from_stripes,
+    gram,
+    gram_stripes,
+    less_multiple,
+    matmul,
+    settled,
+)
 from rfjax.numerics.safe import angle, arctan2, norm, safe_divide, safe_sqrt, sin_minus_theta_cos
 
 __all__ = [
     "Covariance",
+    "adjoint_matmul",
     "angle",
     "anywhere",
     "arctan2",
     "bivariate_normal_cdf",
     "cosine",
+    "from_stripes",
     "gaussian_quadrature",
     "gram",
+    "gram_stripes",
     "hermite",
     "hermite_functions",
     "in_float64",
@@ -42,5 +54,7 @@ __all__ = [
     "settled",
     "shifted_cholesky",
     "sin_minus_theta_cos",
+    "solve_factored",
+    "solve_lower",
     "whitened",
 ]

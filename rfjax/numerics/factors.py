@@ -1,4 +1,4 @@
-"""Cholesky factors that exist, as the matrix is kept from being singular, and rows whitened by them."""
+"""Cholesky factors that exist, as the matrix is kept from being singular, and what is solved with them."""
 
 import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
@@ -19,6 +19,20 @@ def shifted_cholesky(
     return jnp.linalg.cholesky(A + shift * jnp.eye(A.shape[0], dtype=A.dtype)), shift
 
 
+def solve_lower(L: Float[Array, "m m"], B: Float[Array, "m ..."], *, transposed: bool = False) -> Float[Array, "m ..."]:
+    """L⁻¹B for a lower triangular L; L⁻ᵀB where `transposed`.
+
+    Written for U = Lᵀ: solvers read columns, which are the rows of L as they lie, where of L itself they would make a
+    copy at several times the cost of solving for one column.
+    """
+    return solve_triangular(L.T, B, trans="N" if transposed else "T", lower=False)
+
+
+def solve_factored(L: Float[Array, "m m"], B: Float[Array, "m ..."]) -> Float[Array, "m ..."]:
+    """(LLᵀ)⁻¹B."""
+    return solve_lower(L, solve_lower(L, B), transposed=True)
+
+
 def whitened(L: Float[Array, "m m"], rows: Float[Array, "n m"]) -> Float[Array, "n m"]:
     """rows L⁻ᵀ for a lower triangular L, by products of which every row stays where it lies.
 
@@ -28,7 +42,7 @@ def whitened(L: Float[Array, "m m"], rows: Float[Array, "n m"]) -> Float[Array, 
     """
     size = L.shape[0]
     if size <= _LEAF:
-        return matmul(rows, solve_triangular(L, jnp.eye(size, dtype=L.dtype), lower=True).T)
+        return matmul(rows, solve_lower(L, jnp.eye(size, dtype=L.dtype)).T)
     half = -(-size // (2 * _LEAF)) * _LEAF
     first = whitened(L[:half, :half], rows[:, :half])
     rest = rows[:, half:] - matmul(first, L[half:, :half].T)

@@ -1,8 +1,12 @@
 """Matrix products at the highest precision: accelerators default to TF32 or bf16, which ruin a kernel's diagonal."""
 
+from collections.abc import Sequence
+
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
+
+_STRIPES = 8
 
 
 def matmul(a: Float[Array, "... n k"], b: Float[Array, "... k m"]) -> Float[Array, "... n m"]:
@@ -10,9 +14,28 @@ def matmul(a: Float[Array, "... n k"], b: Float[Array, "... k m"]) -> Float[Arra
     return jnp.matmul(a, b, precision=lax.Precision.HIGHEST)
 
 
+def adjoint_matmul(A: Float[Array, "n m"], B: Float[Array, "n c"]) -> Float[Array, "m c"]:
+    """AᵀB for few columns, as (BᵀA)ᵀ: compilers would otherwise copy or stride through A, at many times the cost."""
+    return matmul(B.T, A).T
+
+
 def gram(x: Float[Array, "n d"], y: Float[Array, "m d"]) -> Float[Array, "n m"]:
     """x @ y.T in the full precision of its dtype: entry (i, j) is ⟨x_i, y_j⟩."""
     return matmul(x, y.T)
+
+
+def gram_stripes(F: Float[Array, "n p"]) -> tuple[Float[Array, "..."], ...]:
+    """FᵀF in stripes of its columns, each from the diagonal down: little more than half of the whole product's work."""
+    p = F.shape[1]
+    width = -(-p // _STRIPES)
+    return tuple(matmul(F[:, i:].T, F[:, i : i + width]) for i in range(0, p, width))
+
+
+def from_stripes(stripes: Sequence[Float[Array, "..."]]) -> Float[Array, "p p"]:
+    """The symmetric matrix of `gram_stripes`."""
+    p = stripes[0].shape[0]
+    lower = jnp.concatenate([jnp.pad(s, ((p - s.shape[0], 0), (0, 0))) for s in stripes], axis=1)
+    return jnp.tril(lower) + jnp.tril(lower, -1).T
 
 
 def settled(values: Array, probe: Array | None = None) -> Array:

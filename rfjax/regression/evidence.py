@@ -14,7 +14,7 @@ from matfree import decomp
 from rfjax import checks
 from rfjax.features import FeatureMap
 from rfjax.kernels import Kernel
-from rfjax.numerics import matmul
+from rfjax.numerics import matmul, solve_lower
 from rfjax.regression.fit import Start, as_start, start_values
 from rfjax.regression.gram import Noise, as_kernel, as_noise, as_points, factor, square_gram
 from rfjax.regression.solvers.base import relative
@@ -98,7 +98,7 @@ def log_marginal_likelihood(
 
 def _exact(K: Float[Array, "n n"], noise: Float[Array, "..."], r: Float[Array, "n c"], throw: bool) -> Evidence:
     L, ok = factor(K, noise, throw=throw)
-    white = jax.scipy.linalg.solve_triangular(L, r, lower=True)
+    white = solve_lower(L, r)
     determinant = 2 * jnp.log(jnp.diagonal(L)).sum()
     zero = jnp.zeros((), K.dtype)
     return Evidence(_total((white**2).sum(), determinant, r), zero, zero, ok)

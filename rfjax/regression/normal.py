@@ -10,14 +10,13 @@ from jaxtyping import Array, Bool, Float
 
 from rfjax import checks
 from rfjax.features import FeatureMap
-from rfjax.numerics import gram, matmul
+from rfjax.numerics import adjoint_matmul, from_stripes, gram, gram_stripes, matmul
 from rfjax.regression.solvers.base import as_columns, relative
 from rfjax.regression.solvers.cholesky import solve
 from rfjax.regression.solvers.stream import Block, Stream
 
 WHOLE = 2**28  # bytes of features that are held at once rather than streamed
 _BLOCK = 2**26  # bytes of features a block
-_STRIPES = 8  # of columns, of which ΦᵀΦ is computed below the diagonal alone
 _CORRECTIONS = 3
 
 
@@ -54,7 +53,7 @@ def streamed_solve(
         total = Sums(part, tuple(jnp.zeros_like(v) for v in part)) if total is None else _added(total, part)
     assert total is not None
     *stripes, right = total.value
-    G = _whole(stripes)
+    G = jax.jit(from_stripes)(stripes)
     held = G.dtype.itemsize * (rows * G.shape[0] + 4 * G.shape[0] ** 2)
     c, _, ok = solve(G, right, ridge, throw=throw)
 
@@ -76,8 +75,8 @@ def corrected(
 ) -> tuple[Float[Array, "p ..."], Float[Array, ""], Bool[Array, ""]]:
     """`solve` of the normal equations of features that are all there, with one correction of the same kind."""
     G = gram(F.T, F.T)
-    c, residual, ok = solve(G, matmul(F.T, y), ridge, throw=throw)
-    r = matmul(F.T, y - matmul(F, c)) - ridge * c
+    c, residual, ok = solve(G, adjoint_matmul(F, y), ridge, throw=throw)
+    r = adjoint_matmul(F, y - matmul(F, c)) - ridge * c
     change, _, better = solve(G, r, ridge, throw=False)
     return c + jnp.where(better, change, 0), residual, ok
 
@@ -99,9 +98,7 @@ def _part(y: Float[Array, "n c"], block: Block) -> Float[Array, "b c"]:
 def _products(phi: FeatureMap, block: Block, y: Float[Array, "b c"]) -> tuple[Float[Array, "..."], ...]:
     F = phi(block.X)
     F = F * block.weight.astype(F.dtype)
-    p = F.shape[1]
-    size = -(-p // _STRIPES)
-    return (*(matmul(F[:, i:].T, F[:, i : i + size]) for i in range(0, p, size)), matmul(F.T, y.astype(F.dtype)))
+    return (*gram_stripes(F), adjoint_matmul(F, y.astype(F.dtype)))
 
 
 @partial(jax.jit, donate_argnums=0)
@@ -110,13 +107,6 @@ def _added(total: Sums, part: tuple[Float[Array, "..."], ...]) -> Sums:
     whole = [v - lost for v, lost in zip(part, total.lost, strict=True)]
     value = tuple(a + b for a, b in zip(total.value, whole, strict=True))
     return Sums(value, tuple((v - a) - b for v, a, b in zip(value, total.value, whole, strict=True)))
-
-
-@jax.jit
-def _whole(stripes: list[Float[Array, "..."]]) -> Float[Array, "p p"]:
-    p = stripes[0].shape[0]
-    lower = jnp.concatenate([jnp.pad(s, ((p - s.shape[0], 0), (0, 0))) for s in stripes], axis=1)
-    return jnp.tril(lower) + jnp.tril(lower, -1).T
 
 
 @jax.jit

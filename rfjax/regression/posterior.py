@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from rfjax import checks
 from rfjax.features import FeatureMap
 from rfjax.kernels import Kernel
-from rfjax.numerics import matmul
+from rfjax.numerics import matmul, solve_factored, solve_lower
 from rfjax.regression.fit import Start, as_start, start_values, with_start
 from rfjax.regression.gram import Noise, as_kernel, as_noise, as_points, check_spectrum, factor, square_gram
 
@@ -71,7 +71,7 @@ class Posterior(eqx.Module):
 
     def _white(self, X: Float[Array, "m d"]) -> Float[Array, "n m"]:
         """L⁻¹k(X, x)."""
-        return jax.scipy.linalg.solve_triangular(self.factor, self.kernel(self.X, X), lower=True)
+        return solve_lower(self.factor, self.kernel(self.X, X))
 
 
 def posterior(
@@ -101,4 +101,4 @@ def posterior(
     start = as_start(start)
     r = y if start is None else y - start_values(start, X, y.shape)
     L, ok = factor(square_gram(kernel, X), variances, throw=throw)
-    return Posterior(kernel, X, L, jax.scipy.linalg.cho_solve((L, True), r.astype(L.dtype)), start, ok)
+    return Posterior(kernel, X, L, solve_factored(L, r.astype(L.dtype)), start, ok)

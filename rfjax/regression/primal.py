@@ -1,5 +1,6 @@
 """Ridge regression with a feature map, by the smaller of its two systems."""
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -8,12 +9,15 @@ from jaxtyping import Array, Float
 
 from rfjax import checks
 from rfjax.features import FeatureMap
-from rfjax.numerics import gram, matmul
+from rfjax.features.nystrom import Nystrom as NystromFeatures
+from rfjax.numerics import adjoint_matmul, gram
 from rfjax.regression.fit import FeatureFit, Start
 from rfjax.regression.normal import block_rows, corrected, streamed_solve
-from rfjax.regression.solvers import Cholesky, Solver, Stats
-from rfjax.regression.solvers.base import Stopwatch
+from rfjax.regression.solvers import Cholesky, Nystrom, Solver, Stats
+from rfjax.regression.solvers.base import Solution, Stopwatch
 from rfjax.regression.solvers.cholesky import solve
+
+_MANY = 4096  # Nyström features beyond which some twenty steps cost less than their normal equations
 
 
 def fit_features(
@@ -27,7 +31,8 @@ def fit_features(
 ) -> FeatureFit:
     """The fit of y on φ(X).  Without a `solver` by Cholesky; an iterative one works on the dual system.
 
-    Where φ(X) is large and p <= n it is never held: its normal equations are accumulated over blocks of rows.
+    Where φ(X) is large and p <= n it is never held: its normal equations are accumulated over blocks of rows; those of
+    many Nyström features are not formed either, but solved as the same problem restricted to their centres.
     """
     watch, asked = Stopwatch(), solver is not None
     if solver is not None and not isinstance(solver, Cholesky):
@@ -35,8 +40,12 @@ def fit_features(
             raise ValueError(f"solver {solver.name!r} is for kernels: a feature map knows cholesky and cg")
         X = jnp.asarray(X)
         solution = solver.solve(phi.kernel, X, y.astype(X.dtype), ridge, throw=throw)
-        return FeatureFit(phi, matmul(phi(X).T, solution.coefficients), start, solution.stats)
+        return FeatureFit(phi, adjoint_matmul(phi(X), solution.coefficients), start, solution.stats)
     rows = None if checks.is_traced(y, ridge) else block_rows(phi, X)
+    if rows is not None and not asked:
+        found = _by_centres(phi, X, y, ridge)
+        if found is not None:
+            return FeatureFit(phi, found.coefficients, start, found.stats)
     if rows is not None and jax.eval_shape(phi, X[:1]).shape[1] <= X.shape[0]:
         c, residual, ok, memory = streamed_solve(phi, X, y, ridge, rows, throw=throw)
         form, size, why = "primal", c.shape[0], f", streamed in blocks of {rows} rows"
@@ -48,7 +57,7 @@ def fit_features(
             c, residual, ok = corrected(F, y, ridge, throw=throw)
         else:
             alpha, residual, ok = solve(gram(F, F), y, ridge, throw=throw)
-            c = matmul(F.T, alpha)
+            c = adjoint_matmul(F, alpha)
         form, size, why = ("primal", p, "") if p <= n else ("dual", n, "")
         memory = F.dtype.itemsize * (n * p + 3 * size * size)
     seconds = watch.read(c)
@@ -57,3 +66,20 @@ def fit_features(
         "cholesky", form, str(c.dtype), size, ridge, residual, ok, seconds=seconds, memory=memory, reason=reason
     )
     return FeatureFit(phi, c, start, stats)
+
+
+def _by_centres(phi: FeatureMap, X: Any, y: Float[Array, "n ..."], ridge: Any) -> Solution | None:
+    """c = Tᵀβ, where β solves the problem restricted to the centres of Nyström features; None where that does not pay.
+
+    Its steps take n·p entries of the kernel each, where n·p²/2 operations form the normal equations.
+    """
+    if not isinstance(phi, NystromFeatures) or not _MANY <= phi.points.shape[0] <= X.shape[0] / 3:
+        return None
+    solver = Nystrom(centres=phi.points.astype(jnp.result_type(jnp.asarray(X[:1]))))
+    found = solver.solve(phi.approximates, X, y, ridge, throw=False)
+    if not found.stats.ok:
+        return None
+    p = phi.points.shape[0]
+    reason = f"{found.stats.iterations} steps cost less than the {p} x {p} normal equations of the features"
+    stats = replace(found.stats, form="primal", reason=reason)
+    return found._replace(coefficients=adjoint_matmul(phi.whitening, found.coefficients), stats=stats)

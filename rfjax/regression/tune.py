@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from rfjax import checks
 from rfjax.features import FeatureMap
 from rfjax.kernels import Kernel
-from rfjax.numerics import matmul
+from rfjax.numerics import matmul, solve_lower
 from rfjax.regression.evidence import log_marginal_likelihood
 from rfjax.regression.fit import Start, as_start, start_values
 from rfjax.regression.gram import Noise, as_kernel, as_noise, as_points, factor, square_gram
@@ -166,7 +166,7 @@ def _leave_one_out(
 ) -> Float[Array, ""]:
     """Mean of (α_i/[A⁻¹]_ii)², A = k(X) + diag(noise), α = A⁻¹r."""
     L, _ = factor(square_gram(as_kernel(model), X), noise, throw=False)
-    inverse = jax.scipy.linalg.solve_triangular(L, jnp.eye(L.shape[0], dtype=L.dtype), lower=True)
+    inverse = solve_lower(L, jnp.eye(L.shape[0], dtype=L.dtype))
     alpha = matmul(inverse.T, matmul(inverse, r.reshape(r.shape[0], -1)))
     return jnp.mean((alpha / (inverse**2).sum(axis=0)[:, None]) ** 2)
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float
 
 from rfjax import checks
 from rfjax.kernels import Grid, Kernel
-from rfjax.numerics import matmul
+from rfjax.numerics import matmul, solve_factored
 from rfjax.regression.gram import check_spectrum, square_gram
 from rfjax.regression.solvers.base import Solution, Solver, Stats, Stopwatch, as_columns, relative
 
@@ -57,7 +57,7 @@ def _solve(
 ) -> tuple[Float[Array, "n ..."], Float[Array, ""], Bool[Array, ""]]:
     """c, the relative residual, and whether the matrix was positive definite and c a solution."""
     shifted, b = A + ridge * jnp.eye(A.shape[0], dtype=A.dtype), as_columns(b)
-    c = jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(shifted, lower=True), b)
+    c = solve_factored(jnp.linalg.cholesky(shifted), b)
     residual = relative(matmul(shifted, c) - b, b)
     ok = jnp.isfinite(c).all() & (residual <= _WRONG)
     return jnp.where(ok, c, jnp.nan), residual, ok

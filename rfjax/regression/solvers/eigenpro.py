@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from rfjax import checks
 from rfjax.kernels import Kernel
-from rfjax.numerics import matmul
+from rfjax.numerics import adjoint_matmul, matmul
 from rfjax.progress import Progress, reporter
 from rfjax.regression.gram import check_spectrum
 from rfjax.regression.solvers.base import Solution, Solver, Stats, Stopwatch, as_columns, relative
@@ -164,7 +164,7 @@ def _step(
     rate: Float[Array, ""],
 ) -> Float[Array, "n c"]:
     scale = rate / points.shape[0]
-    inside = matmul(damping.vectors.T, matmul(kernel(damping.points, points), g))
+    inside = adjoint_matmul(damping.vectors, matmul(kernel(damping.points, points), g))
     correction = matmul(damping.vectors, damping.weights[:, None] * inside)
     return alpha.at[rows].add(-scale * g).at[damping.rows].add(scale * correction)
 

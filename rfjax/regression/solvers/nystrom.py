@@ -1,19 +1,30 @@
 """Regression restricted to some centres, for n in the millions: the data stream past, memory is centres²."""
 
-import functools
 from collections.abc import Iterable
+from functools import partial, reduce
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rfjax import checks
 from rfjax.kernels import Kernel
 from rfjax.kernels.centres import CHOICES, choose_centres, some
-from rfjax.numerics import gram, matmul, shifted_cholesky
+from rfjax.kernels.tiles import held_bytes
+from rfjax.numerics import (
+    adjoint_matmul,
+    from_stripes,
+    gram_stripes,
+    matmul,
+    shifted_cholesky,
+    solve_factored,
+    solve_lower,
+    whitened,
+)
 from rfjax.progress import Progress, reporter
 from rfjax.regression.gram import check_spectrum
 from rfjax.regression.solvers import krylov
@@ -23,7 +34,9 @@ from rfjax.regression.solvers.stream import Block, Stream
 
 _TOLERANCE = {"float64": 1e-8}
 _ENTRIES = 2**24  # of a block of k(X, Z)
-_SAMPLE = 4  # rows for each centre in the preconditioner
+_SAMPLE = (1, 4)  # the fewest and the most rows for each centre in the preconditioner
+_WORTH = 1000  # n/m² of them: so many rows cost what the steps do that they save
+_SHARE = 32  # tiles of k(X, Z) in the memory that may be held: they are read twice, from a core's cache
 
 
 class Nystrom(Solver):
@@ -31,7 +44,7 @@ class Nystrom(Solver):
 
         min_β ‖k(X, Z)β − y‖² + ridge·βᵀk(Z, Z)β
         T Tᵀ = k(Z, Z);  φ(x) = T⁻¹k(Z, x):   (ΦᵀΦ + ridge·I)c = Φᵀy,  β = T⁻ᵀc
-        preconditioner:  (n/s)·Φ_SᵀΦ_S + ridge·I  from s = 4·centres rows S
+        preconditioner:  (n/s)·Φ_SᵀΦ_S + ridge·I  from s rows S, one to four for each centre
 
     With all points as centres this is kernel ridge regression; with m centres it costs n·m kernel entries a step.
     `centres` is their number (default 5√n) or the points themselves [m, d]; `choice` draws them uniformly ("uniform"),
@@ -76,6 +89,7 @@ class Nystrom(Solver):
         dtype = jnp.result_type(kernel.diag(Z[:1]), y)
         shift = jnp.asarray(ridge, dtype)
         stream = Stream(X, max(1, _ENTRIES // m))
+        tile = max(1, held_bytes() // (_SHARE * dtype.itemsize * m))
         whitening = _whitening(kernel, Z)
         if not bool(jnp.isfinite(whitening).all()):
             check_spectrum(jnp.linalg.eigvalsh(kernel(Z)))
@@ -88,9 +102,8 @@ class Nystrom(Solver):
 
         def product(c: Float[Array, "m c"]) -> Float[Array, "m c"]:
             beta = _unwhitened(whitening, c)
-            return (
-                _solved(whitening, _total(_round_trip(kernel, Z, block, beta) for block in stream.blocks())) + shift * c
-            )
+            there_and_back = _total(_round_trip(kernel, Z, block, beta, tile) for block in stream.blocks())
+            return _solved(whitening, there_and_back) + shift * c
 
         tolerance = self.tolerance or _TOLERANCE.get(str(dtype), 1e-4)
         checkpoint = Checkpoint.of(self.checkpoint, kernel, Z, b, shift)
@@ -147,7 +160,8 @@ class Nystrom(Solver):
         return choose_centres(kernel, X, m, self.choice, ridge=ridge, key=checks.prng_key("key", self.key))
 
     def _size(self, X: Any, m: int) -> int:
-        return min(X.shape[0], _SAMPLE * m)
+        n = X.shape[0]
+        return min(n, round(m * min(max(_WORTH * n / m**2, _SAMPLE[0]), _SAMPLE[1])))
 
     def _sample(self, X: Any, m: int) -> Stream:
         """Rows for the preconditioner, whose draw changes the number of steps and not the answer."""
@@ -160,7 +174,7 @@ class _Preconditioner:
         self._lower, _ = jax.jit(shifted_cholesky)(square, ridge)
 
     def __call__(self, c: Float[Array, "m c"]) -> Float[Array, "m c"]:
-        return jax.scipy.linalg.cho_solve((self._lower, True), c)
+        return _factored(self._lower, c)
 
 
 def _rows(columns: np.ndarray, block: Block) -> Float[Array, "b c"]:
@@ -176,44 +190,63 @@ def _whitening(kernel: Kernel, Z: Float[Array, "m d"]) -> Float[Array, "m m"]:
 
 
 @jax.jit
+def _factored(L: Float[Array, "m m"], c: Float[Array, "m c"]) -> Float[Array, "m c"]:
+    return solve_factored(L, c)
+
+
+@jax.jit
 def _solved(T: Float[Array, "m m"], V: Float[Array, "m c"]) -> Float[Array, "m c"]:
-    return jax.scipy.linalg.solve_triangular(T, V, lower=True)
+    return solve_lower(T, V)
 
 
 @jax.jit
 def _unwhitened(T: Float[Array, "m m"], c: Float[Array, "m c"]) -> Float[Array, "m c"]:
-    return jax.scipy.linalg.solve_triangular(T.T, c, lower=False)
+    return solve_lower(T, c, transposed=True)
 
 
 def _total(parts: Iterable[Array]) -> Array:
-    return functools.reduce(jnp.add, parts)
+    return reduce(jnp.add, parts)
 
 
 @jax.jit
 def _project(kernel: Kernel, Z: Float[Array, "m d"], block: Block, V: Float[Array, "b c"]) -> Float[Array, "m c"]:
     """k(Z, X) V of a block."""
-    return matmul(kernel(block.X.astype(Z.dtype), Z).T, block.weight * V)
+    return kernel.matvec(Z, block.X.astype(Z.dtype), block.weight * V)
 
 
-@jax.jit
-def _round_trip(kernel: Kernel, Z: Float[Array, "m d"], block: Block, V: Float[Array, "m c"]) -> Float[Array, "m c"]:
-    """k(Z, X) k(X, Z) V of a block."""
-    K = kernel(block.X.astype(Z.dtype), Z)
-    return matmul(K.T, block.weight * matmul(K, V))
+@partial(jax.jit, static_argnames="size")
+def _round_trip(
+    kernel: Kernel, Z: Float[Array, "m d"], block: Block, V: Float[Array, "m c"], size: int
+) -> Float[Array, "m c"]:
+    """k(Z, X) k(X, Z) V of a block, `size` rows at once."""
+    rows = block.X.shape[0]
+    count = -(-rows // size)
+    size = -(-rows // count)
+    place = jnp.arange(count * size).reshape(count, size)
+    inside = (place < rows)[..., None]
+    place = jnp.minimum(place, rows - 1)
+
+    def add(total: Float[Array, "m c"], tile: tuple[Array, Array]) -> tuple[Float[Array, "m c"], None]:
+        X, weight = tile
+        K = kernel(X.astype(Z.dtype), Z)
+        return total + adjoint_matmul(K, weight * matmul(K, V)), None
+
+    return lax.scan(add, jnp.zeros_like(V), (block.X[place], jnp.where(inside, block.weight[place], 0)))[0]
 
 
 def _square(kernel: Kernel, Z: Float[Array, "m d"], T: Float[Array, "m m"], stream: Stream) -> Float[Array, "m m"]:
     """ΦᵀΦ."""
-    total = jnp.zeros_like(T)
-    for block in stream.blocks():
-        total = _add_square(total, kernel, Z, T, block)
-    return total
+    parts = (_stripes(kernel, Z, T, block) for block in stream.blocks())
+    return jax.jit(from_stripes)(reduce(_added, parts))
 
 
 @jax.jit
-def _add_square(
-    total: Float[Array, "m m"], kernel: Kernel, Z: Float[Array, "m d"], T: Float[Array, "m m"], block: Block
-) -> Float[Array, "m m"]:
-    K = block.weight * kernel(block.X.astype(Z.dtype), Z)
-    features = jax.scipy.linalg.solve_triangular(T, K.T, lower=True)
-    return total + gram(features, features)
+def _stripes(
+    kernel: Kernel, Z: Float[Array, "m d"], T: Float[Array, "m m"], block: Block
+) -> tuple[Float[Array, "..."], ...]:
+    return gram_stripes(whitened(T, block.weight * kernel(block.X.astype(Z.dtype), Z)))
+
+
+@partial(jax.jit, donate_argnums=0)
+def _added(total: tuple[Float[Array, "..."], ...], part: tuple[Float[Array, "..."], ...]) -> Any:
+    return jax.tree.map(jnp.add, total, part)

@@ -5,7 +5,7 @@ import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rfjax.kernels import Kernel, pivoted_cholesky
-from rfjax.numerics import gram, matmul, shifted_cholesky
+from rfjax.numerics import adjoint_matmul, gram, matmul, shifted_cholesky, solve_factored, solve_lower
 
 NAMES = ("rpcholesky", "nystrom", "none")
 
@@ -26,8 +26,8 @@ class LowRank(eqx.Module):
 
     def __call__(self, V: Float[Array, "n c"]) -> Float[Array, "n c"]:
         """P⁻¹V."""
-        inside = jax.scipy.linalg.cho_solve((self.inner, True), matmul(self.factor, V))
-        return (V - matmul(self.factor.T, inside)) / self.shift
+        inside = solve_factored(self.inner, matmul(self.factor, V))
+        return (V - adjoint_matmul(self.factor, inside)) / self.shift
 
 
 class Identity(eqx.Module):
@@ -48,7 +48,7 @@ def _nystrom_factor(kernel: Kernel, X: Float[Array, "n d"], rank: int, key: PRNG
     """L⁻¹k(Z, X) with LLᵀ = k(Z, Z) for `rank` points Z drawn uniformly."""
     Z = X[jax.random.choice(key, X.shape[0], (rank,), replace=False)]
     lower, _ = shifted_cholesky(kernel(Z), 0.0)
-    return jax.scipy.linalg.solve_triangular(lower, kernel(Z, X), lower=True)
+    return solve_lower(lower, kernel(Z, X))
 
 
 def preconditioner(
