@@ -16,7 +16,8 @@ NORMS = (0.1, 1.0, 1.5)  # by √d: two layers of exponentials stay in float32's
 
 _a = rf.activations
 _NAMED = (
-    "relu", "abs", "identity", "step", "sign", "erf", "sigmoid_like", "gelu", "sin", "cos", "gaussian", "gabor",
+    "relu", "abs", "identity", "step", "sign", "erf", "sigmoid_like", "gelu", "sin", "cos", "gaussian", "gabor", "tanh",
+    "sigmoid", "silu", "softplus", "elu", "selu", "mish",
 )  # fmt: skip
 ACTIVATIONS: dict[str, Callable[[], _a.Nonlinearity]] = {
     **{name: partial(getattr, _a, name) for name in _NAMED},
@@ -26,7 +27,7 @@ ACTIVATIONS: dict[str, Callable[[], _a.Nonlinearity]] = {
     "monomial(3)": partial(_a.monomial, 3),
     "hermite(4)": partial(_a.hermite, 4),
     "rectified_monomial(2)": partial(_a.rectified_monomial, 2),
-    "tanh": partial(_a.from_function, jnp.tanh),
+    "from_function(arctan)": partial(_a.from_function, jnp.arctan),
 }
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float
 
 from rfjax import checks
 from rfjax.kernels import Kernel
-from rfjax.numerics import adjoint_matmul, matmul
+from rfjax.numerics import matmul
 from rfjax.regression import Start, as_start, start_values
 from rfjax.regression.gram import as_kernel, as_points, check_spectrum, square_gram
 
@@ -37,7 +37,7 @@ def spectrum(kernel: Kernel, X: Float[Array, "n d"]) -> tuple[Float[Array, " n"]
 @jax.jit
 def project(eigenvectors: Float[Array, "n n"], residual: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
     """Vᵀ(y − start(X))."""
-    return adjoint_matmul(eigenvectors, residual.astype(eigenvectors.dtype))
+    return matmul(eigenvectors.T, residual.astype(eigenvectors.dtype))
 
 
 def alive(eigenvalues: Float[Array, " r"]) -> Bool[Array, " r"]:

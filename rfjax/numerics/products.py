@@ -6,7 +6,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-_STRIPES = 8
+_STRIPES = 8  # of columns, of which a Gram matrix is computed from the diagonal down
+_GROUPS = 16  # of rows, whose sums are added at the end
 
 
 def matmul(a: Float[Array, "... n k"], b: Float[Array, "... k m"]) -> Float[Array, "... n m"]:
@@ -15,8 +16,15 @@ def matmul(a: Float[Array, "... n k"], b: Float[Array, "... k m"]) -> Float[Arra
 
 
 def adjoint_matmul(A: Float[Array, "n m"], B: Float[Array, "n c"]) -> Float[Array, "m c"]:
-    """AᵀB for few columns, as (BᵀA)ᵀ: compilers would otherwise copy or stride through A, at many times the cost."""
-    return matmul(B.T, A).T
+    """AᵀB for few columns c, as Σ_g (B_gᵀA_g)ᵀ over groups g of rows.
+
+    Compilers would copy A to transpose it, at many times the cost; and without groups the sums over all rows would lose
+    digits, one term after the other.
+    """
+    n, m = A.shape
+    groups = max((k for k in range(2, min(_GROUPS, n // 16) + 1) if n % k == 0), default=1)
+    parts = matmul(B.T.reshape(-1, groups, n // groups).swapaxes(0, 1), A.reshape(groups, -1, m))
+    return parts.sum(axis=0).T
 
 
 def gram(x: Float[Array, "n d"], y: Float[Array, "m d"]) -> Float[Array, "n m"]:

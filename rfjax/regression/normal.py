@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float
 
 from rfjax import checks
 from rfjax.features import FeatureMap
-from rfjax.numerics import adjoint_matmul, from_stripes, gram, gram_stripes, matmul
+from rfjax.numerics import from_stripes, gram, gram_stripes, matmul
 from rfjax.regression.solvers.base import as_columns, relative
 from rfjax.regression.solvers.cholesky import solve
 from rfjax.regression.solvers.stream import Block, Stream
@@ -75,8 +75,8 @@ def corrected(
 ) -> tuple[Float[Array, "p ..."], Float[Array, ""], Bool[Array, ""]]:
     """`solve` of the normal equations of features that are all there, with one correction of the same kind."""
     G = gram(F.T, F.T)
-    c, residual, ok = solve(G, adjoint_matmul(F, y), ridge, throw=throw)
-    r = adjoint_matmul(F, y - matmul(F, c)) - ridge * c
+    c, residual, ok = solve(G, matmul(F.T, y), ridge, throw=throw)
+    r = matmul(F.T, y - matmul(F, c)) - ridge * c
     change, _, better = solve(G, r, ridge, throw=False)
     return c + jnp.where(better, change, 0), residual, ok
 
@@ -98,7 +98,7 @@ def _part(y: Float[Array, "n c"], block: Block) -> Float[Array, "b c"]:
 def _products(phi: FeatureMap, block: Block, y: Float[Array, "b c"]) -> tuple[Float[Array, "..."], ...]:
     F = phi(block.X)
     F = F * block.weight.astype(F.dtype)
-    return (*gram_stripes(F), adjoint_matmul(F, y.astype(F.dtype)))
+    return (*gram_stripes(F), matmul(F.T, y.astype(F.dtype)))
 
 
 @partial(jax.jit, donate_argnums=0)

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from rfjax import checks
 from rfjax.features import FeatureMap
 from rfjax.features.nystrom import Nystrom as NystromFeatures
-from rfjax.numerics import adjoint_matmul, gram
+from rfjax.numerics import gram, matmul
 from rfjax.regression.fit import FeatureFit, Start
 from rfjax.regression.normal import block_rows, corrected, streamed_solve
 from rfjax.regression.solvers import Cholesky, Nystrom, Solver, Stats
@@ -40,7 +40,7 @@ def fit_features(
             raise ValueError(f"solver {solver.name!r} is for kernels: a feature map knows cholesky and cg")
         X = jnp.asarray(X)
         solution = solver.solve(phi.kernel, X, y.astype(X.dtype), ridge, throw=throw)
-        return FeatureFit(phi, adjoint_matmul(phi(X), solution.coefficients), start, solution.stats)
+        return FeatureFit(phi, matmul(phi(X).T, solution.coefficients), start, solution.stats)
     rows = None if checks.is_traced(y, ridge) else block_rows(phi, X)
     if rows is not None and not asked:
         found = _by_centres(phi, X, y, ridge)
@@ -57,7 +57,7 @@ def fit_features(
             c, residual, ok = corrected(F, y, ridge, throw=throw)
         else:
             alpha, residual, ok = solve(gram(F, F), y, ridge, throw=throw)
-            c = adjoint_matmul(F, alpha)
+            c = matmul(F.T, alpha)
         form, size, why = ("primal", p, "") if p <= n else ("dual", n, "")
         memory = F.dtype.itemsize * (n * p + 3 * size * size)
     seconds = watch.read(c)
@@ -82,4 +82,4 @@ def _by_centres(phi: FeatureMap, X: Any, y: Float[Array, "n ..."], ridge: Any) -
     p = phi.points.shape[0]
     reason = f"{found.stats.iterations} steps cost less than the {p} x {p} normal equations of the features"
     stats = replace(found.stats, form="primal", reason=reason)
-    return found._replace(coefficients=adjoint_matmul(phi.whitening, found.coefficients), stats=stats)
+    return found._replace(coefficients=matmul(phi.whitening.T, found.coefficients), stats=stats)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from rfjax import checks
-from rfjax.numerics import adjoint_matmul, gram, matmul
+from rfjax.numerics import gram, matmul
 from rfjax.regression.gram import check_spectrum, rounding
 
 _DIGITS = 2  # units of rounding of the largest eigenvalue, below which A + ridge·I has no correct inverse
@@ -34,7 +34,7 @@ def dual(K: Float[Array, "n n"], b: Float[Array, "n c"], ridges: Float[Array, " 
     b, ridges = b.astype(K.dtype), ridges.astype(K.dtype)
     s, V = jnp.linalg.eigh(K)
     inverse = 1 / (s[:, None] + ridges)
-    alpha = _spread(V, inverse, adjoint_matmul(V, b))
+    alpha = _spread(V, inverse, matmul(V.T, b))
     diagonal = matmul(V * V, inverse)  # of (K + ridge·I)⁻¹, for every ridge
     gcv = K.shape[0] * (alpha**2).sum(axis=0) / inverse.sum(axis=0)[:, None] ** 2
     residual = _residual(K, alpha, ridges, b)
@@ -50,10 +50,10 @@ def features(F: Float[Array, "n p"], b: Float[Array, "n c"], ridges: Float[Array
     if p >= n:
         solved = dual(gram(F, F), b, ridges)
         return solved._replace(coefficients=_rows(_across(F.T, _rows(solved.coefficients))))
-    A, image = gram(F.T, F.T), adjoint_matmul(F, b)
+    A, image = gram(F.T, F.T), matmul(F.T, b)
     s, V = jnp.linalg.eigh(A)
     inverse = 1 / (s[:, None] + ridges)
-    c = _spread(V, inverse, adjoint_matmul(V, image))
+    c = _spread(V, inverse, matmul(V.T, image))
     remaining = b[:, None] - _across(F, c)
     room = 1 - matmul(matmul(F, V) ** 2, inverse)
     freedom = matmul(s, inverse)

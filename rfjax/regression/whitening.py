@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rfjax.kernels import Kernel, pivoted_cholesky
-from rfjax.numerics import adjoint_matmul, matmul
+from rfjax.numerics import matmul
 
 
 class Whitening(eqx.Module):
@@ -47,5 +47,5 @@ class Whitening(eqx.Module):
         return 2 * jnp.log(self.deviation).sum() + jnp.log1p(self.sizes**2).sum()
 
     def _shrunk(self, V: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
-        inside = adjoint_matmul(self.basis, V)
+        inside = matmul(self.basis.T, V)
         return V + matmul(self.basis, ((jax.lax.rsqrt(1 + self.sizes**2) - 1) * inside.T).T)

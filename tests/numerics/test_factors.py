@@ -6,7 +6,20 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from rfjax.numerics import shifted_cholesky, whitened
+from rfjax.numerics import shifted_cholesky, solve_factored, solve_lower, whitened
+
+
+@pytest.mark.parametrize("shape", [(6,), (6, 1), (6, 3)])
+def test_what_is_solved_with_a_factor(shape):
+    rng = np.random.default_rng(0)
+    L, b = np.tril(rng.normal(size=(6, 6))) + 3 * np.eye(6), rng.normal(size=shape)
+    for found, A in (
+        (solve_lower(jnp.asarray(L), jnp.asarray(b)), L),
+        (solve_lower(jnp.asarray(L), jnp.asarray(b), transposed=True), L.T),
+        (solve_factored(jnp.asarray(L), jnp.asarray(b)), L @ L.T),
+    ):
+        assert found.shape == shape
+        np.testing.assert_allclose(A @ found, b, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("size", [1, 5, 512, 513, 1300])

@@ -7,7 +7,7 @@ import pytest
 from sklearn.linear_model import Ridge
 
 import rfjax as rf
-from rfjax.regression import normal
+from rfjax.regression import normal, primal
 
 RNG = np.random.default_rng(0)
 X, Z = RNG.normal(size=(203, 3)), RNG.normal(size=(70, 3))
@@ -42,6 +42,19 @@ def test_a_streamed_fit_is_that_of_scikit_learn(streamed, shape, tmp_path):
         assert fit.stats.form == "primal" and fit.stats.size == 20 and bool(fit.stats.ok)
         assert "streamed in blocks of 13 rows" in fit.stats.reason
         assert float(fit.stats.residual) < 1e-13
+
+
+def test_many_nystrom_features_are_fitted_without_their_normal_equations(streamed, monkeypatch):
+    phi = rf.features.nystrom(rf.laplace(2.0), X, features=30, key=jax.random.key(0))
+    direct = rf.ridge_regression(phi, X, Y, ridge=0.1)
+    monkeypatch.setattr(primal, "_MANY", 30)
+    with rf.kernels.memory_bound(2**15):  # four rows at once, the last tile ragged
+        fit = rf.ridge_regression(phi, X, Y, ridge=0.1)
+    assert fit.stats.form == "primal" and fit.stats.iterations > 1 and "normal equations" in fit.stats.reason
+    np.testing.assert_allclose(fit.coefficients, direct.coefficients, rtol=0, atol=1e-7)
+    np.testing.assert_allclose(fit(Z), direct(Z), rtol=0, atol=1e-7)
+    asked = rf.ridge_regression(phi, X, Y, ridge=0.1, solver="cholesky")
+    assert asked.stats.solver == "cholesky"
 
 
 def test_what_is_small_is_not_streamed():

@@ -30,8 +30,9 @@ class ConjugateGradients(Solver):
         P = FᵀF + ridge·I,  k(X) ≈ FᵀF by `rank` columns: preconditioner "rpcholesky" (pivots drawn by the residual
         diagonal), "nystrom" (drawn uniformly) or "none"
 
-    It stops at ‖(K + ridge·I)α − y‖ <= tolerance·‖y‖ for every column (default 1e-8, in float32 1e-4), and the residual
-    is computed anew before it is believed: steps go on from it until it holds.  precision="mixed" takes its steps in
+    It stops at ‖(K + ridge·I)α − y‖ <= tolerance·‖y‖ for every column (default 1e-8, in float32 1e-4; where nothing was
+    asked for, also at what the rounding of K's entries allows, 4·eps·√n·max k(x, x)·‖α‖), and the residual is computed
+    anew before it is believed: steps go on from it until it holds.  precision="mixed" takes its steps in
     float32 and residuals in float64 (iterative refinement); "auto" does so for float64 data where the ridge is large
     enough, beside the trace, for float32 to help.  Memory: the factor, n·rank numbers; `rank` is by default about 2√n.
 
@@ -96,12 +97,24 @@ class ConjugateGradients(Solver):
             if throw:
                 check_spectrum(extremes, _scale(extremes, shift), size=X.shape[0])
         definite = extremes[0] >= -rounding(extremes, _scale(extremes, shift), size=X.shape[0])
-        ok = (residual <= (2 * tolerance if traced else tolerance)) & definite
+        allowed = self._allowed(operator, solution, b, tolerance)
+        ok = (residual <= (2 * allowed if traced else allowed)) & definite
         solution = _checked(solution, ok, residual, tolerance, steps, str(dtype), throw)
         memory = b.dtype.itemsize * (5 * b.size) + working.itemsize * X.shape[0] * rank
         seconds = watch.read(solution)
         stats = Stats(self.name, "dual", str(dtype), X.shape[0], ridge, residual, ok, steps, seconds, memory=memory)
         return Solution(X, solution.reshape(y.shape), stats)
+
+    def _allowed(
+        self, operator: GramOperator, solution: Float[Array, "n c"], b: Float[Array, "n c"], tolerance: float
+    ) -> Float[Array, ""]:
+        """The residual to be reached: that asked for, or else at least what errors eps·k of the entries of K make of it."""
+        if self.tolerance is not None:
+            return jnp.asarray(tolerance, b.dtype)
+        entry = jnp.finfo(b.dtype).eps * operator.kernel.diag(operator.X).max()
+        size = jnp.linalg.norm(b, axis=0)
+        grown = jnp.max(jnp.linalg.norm(solution, axis=0) / jnp.where(size == 0, jnp.inf, size))
+        return jnp.maximum(tolerance, 4 * entry * grown * b.shape[0] ** 0.5)
 
     def _is_mixed(self, operator: GramOperator, ridge: Float[Array, ""], dtype: str) -> bool:
         if self.precision != "auto":
@@ -160,7 +173,7 @@ class ConjugateGradients(Solver):
                 solution, left, reached = trial, remaining, now
                 if stalled:
                     break
-        if not reached > tolerance:
+        if not reached > self._allowed(operator, solution, b, tolerance):
             checkpoint.remove()
         return solution, reached, steps, extremes
 
