@@ -36,7 +36,11 @@ _TOLERANCE = {"float64": 1e-8}
 _ENTRIES = 2**24  # of a block of k(X, Z)
 _SAMPLE = (1, 4)  # the fewest and the most rows for each centre in the preconditioner
 _WORTH = 1000  # n/m² of them: so many rows cost what the steps do that they save
-_SHARE = 32  # tiles of k(X, Z) in the memory that may be held: they are read twice, from a core's cache
+_SHARE = 16  # tiles of k(X, Z) in the memory that may be held: they are read twice, from a core's cache
+
+_solved = jax.jit(solve_lower)
+_unwhitened = jax.jit(partial(solve_lower, transposed=True))
+_factored = jax.jit(solve_factored)
 
 
 class Nystrom(Solver):
@@ -187,21 +191,6 @@ def _whitening(kernel: Kernel, Z: Float[Array, "m d"]) -> Float[Array, "m m"]:
     """T, lower, with T Tᵀ = k(Z, Z) up to rounding; I where that is zero, as it is for networks at X = 0."""
     K = kernel(Z)
     return shifted_cholesky(K, jnp.where(jnp.trace(K) == 0, jnp.ones((), K.dtype), 0))[0]
-
-
-@jax.jit
-def _factored(L: Float[Array, "m m"], c: Float[Array, "m c"]) -> Float[Array, "m c"]:
-    return solve_factored(L, c)
-
-
-@jax.jit
-def _solved(T: Float[Array, "m m"], V: Float[Array, "m c"]) -> Float[Array, "m c"]:
-    return solve_lower(T, V)
-
-
-@jax.jit
-def _unwhitened(T: Float[Array, "m m"], c: Float[Array, "m c"]) -> Float[Array, "m c"]:
-    return solve_lower(T, c, transposed=True)
 
 
 def _total(parts: Iterable[Array]) -> Array:
