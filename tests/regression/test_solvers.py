@@ -65,6 +65,16 @@ def test_float32_reaches_its_own_tolerance():
     np.testing.assert_allclose(fit(Z.astype("float32")), EXPECTED, rtol=0, atol=2e-3)
 
 
+@pytest.mark.parametrize("ridge", [1.0, 1e-2, 1e-6])
+def test_float32_says_whether_it_arrived(ridge):
+    # Small ridges make ‖α‖ large, and with it what the rounding of K's entries does to the residual.
+    y = RNG.normal(size=N)
+    fit = rf.ridge_regression(KERNEL, X.astype("float32"), y.astype("float32"), ridge=ridge, solver="cg", throw=False)
+    alpha = np.asarray(fit.coefficients, np.float64)
+    reached = np.linalg.norm(gram(X, X) @ alpha + ridge * alpha - y) / np.linalg.norm(y)
+    assert bool(fit.stats.ok) == (reached < 1e-3) == (ridge > 1e-4)
+
+
 def test_conjugate_gradients_under_jit():
     def fit(ridge, y):
         return rf.ridge_regression(KERNEL, X, y, ridge=ridge, solver=CG(tolerance=1e-8)).coefficients

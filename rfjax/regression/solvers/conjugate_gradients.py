@@ -21,6 +21,7 @@ from rfjax.regression.solvers.preconditioner import NAMES, preconditioner
 _TOLERANCE = {"float64": 1e-8}  # otherwise 1e-4, which float32 products allow at most ridges
 _INNER = 3e-5  # what float32 reaches of a right-hand side before its rounding shows
 _REFINEMENTS = 12
+_LEEWAY = 10  # times the tolerance that is accepted of itself where rounding allows no less
 _CHUNK = 10  # steps between reports and checkpoints
 
 
@@ -30,11 +31,13 @@ class ConjugateGradients(Solver):
         P = FᵀF + ridge·I,  k(X) ≈ FᵀF by `rank` columns: preconditioner "rpcholesky" (pivots drawn by the residual
         diagonal), "nystrom" (drawn uniformly) or "none"
 
-    It stops at ‖(K + ridge·I)α − y‖ <= tolerance·‖y‖ for every column (default 1e-8, in float32 1e-4; where nothing was
-    asked for, also at what the rounding of K's entries allows, 4·eps·√n·max k(x, x)·‖α‖), and the residual is computed
-    anew before it is believed: steps go on from it until it holds.  precision="mixed" takes its steps in
-    float32 and residuals in float64 (iterative refinement); "auto" does so for float64 data where the ridge is large
-    enough, beside the trace, for float32 to help.  Memory: the factor, n·rank numbers; `rank` is by default about 2√n.
+    It stops at ‖(K + ridge·I)α − y‖ <= tolerance·‖y‖ for every column (default 1e-8, in float32 1e-4), and the residual is
+    computed anew before it is believed: steps go on from it until it holds.  Where no tolerance was asked for, up to ten
+    times the default is accepted if the rounding of K's entries allows no less, 4·eps·√n·max k(x, x)·‖α‖.
+
+    precision="mixed" takes its steps in float32 and residuals in float64 (iterative refinement); "auto" does so for
+    float64 data where the ridge is large enough, beside the trace, for float32 to help.  Memory: the factor, n·rank
+    numbers; `rank` is by default about 2√n.
 
     `progress` is True for a bar, or a function of (steps, most steps).  With `checkpoint`, a path, a long solve that is
     killed goes on from there when it is called again with the same data.  `key` makes the preconditioner, which leaves
@@ -92,13 +95,18 @@ class ConjugateGradients(Solver):
             residual = relative(_residual(operator, shift, solution, b), b)
             extremes = jnp.stack([state.least, state.most]) - shift
         else:
-            solution, residual, taken, extremes = self._refine(operator, inner, inverse, shift, b, tolerance, working)
+            checkpoint = Checkpoint.of(self.checkpoint, operator.kernel, operator.X, b, shift)
+            solution, residual, taken, extremes = self._refine(
+                operator, inner, inverse, shift, b, tolerance, working, checkpoint
+            )
             steps = jnp.asarray(taken, jnp.int32)
             if throw:
                 check_spectrum(extremes, _scale(extremes, shift), size=X.shape[0])
         definite = extremes[0] >= -rounding(extremes, _scale(extremes, shift), size=X.shape[0])
         allowed = self._allowed(operator, solution, b, tolerance)
         ok = (residual <= (2 * allowed if traced else allowed)) & definite
+        if not traced and ok:
+            checkpoint.remove()
         solution = _checked(solution, ok, residual, tolerance, steps, str(dtype), throw)
         memory = b.dtype.itemsize * (5 * b.size) + working.itemsize * X.shape[0] * rank
         seconds = watch.read(solution)
@@ -108,13 +116,13 @@ class ConjugateGradients(Solver):
     def _allowed(
         self, operator: GramOperator, solution: Float[Array, "n c"], b: Float[Array, "n c"], tolerance: float
     ) -> Float[Array, ""]:
-        """The residual to be reached: that asked for, or else at least what errors eps·k of the entries of K make of it."""
+        """The residual to be reached: that asked for, or else what errors eps·k of K's entries make of it, to ten times."""
         if self.tolerance is not None:
             return jnp.asarray(tolerance, b.dtype)
         entry = jnp.finfo(b.dtype).eps * operator.kernel.diag(operator.X).max()
         size = jnp.linalg.norm(b, axis=0)
         grown = jnp.max(jnp.linalg.norm(solution, axis=0) / jnp.where(size == 0, jnp.inf, size))
-        return jnp.maximum(tolerance, 4 * entry * grown * b.shape[0] ** 0.5)
+        return jnp.clip(4 * entry * grown * b.shape[0] ** 0.5, tolerance, _LEEWAY * tolerance)
 
     def _is_mixed(self, operator: GramOperator, ridge: Float[Array, ""], dtype: str) -> bool:
         if self.precision != "auto":
@@ -131,6 +139,7 @@ class ConjugateGradients(Solver):
         b: Float[Array, "n c"],
         tolerance: float,
         working: Any,
+        checkpoint: Checkpoint,
     ) -> tuple[Float[Array, "n c"], Float[Array, ""], int, Float[Array, " 2"]]:
         """Solve, compute the residual anew, and solve for what is left, until it holds or no longer falls.
 
@@ -139,7 +148,6 @@ class ConjugateGradients(Solver):
         solution, left = jnp.zeros_like(b), b
         size = jnp.linalg.norm(b, axis=0)
         reached, steps, extremes = relative(left, b), 0, jnp.zeros(2, working)
-        checkpoint = Checkpoint.of(self.checkpoint, operator.kernel, operator.X, b, ridge)
         found = checkpoint.read()
         if found is not None:
             solution, steps = jnp.asarray(found[0], b.dtype), int(found[1])
@@ -173,8 +181,6 @@ class ConjugateGradients(Solver):
                 solution, left, reached = trial, remaining, now
                 if stalled:
                     break
-        if not reached > self._allowed(operator, solution, b, tolerance):
-            checkpoint.remove()
         return solution, reached, steps, extremes
 
 
