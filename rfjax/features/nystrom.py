@@ -1,14 +1,13 @@
 """Nyström features: any kernel at all, seen from some points of the data."""
 
-import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rfjax import checks
 from rfjax.features.base import FeatureMap
 from rfjax.kernels import Kernel
 from rfjax.kernels.base import as_operand
-from rfjax.kernels.centres import CHOICES, choose_centres
-from rfjax.numerics import matmul, shifted_cholesky, solve_lower, whitened
+from rfjax.kernels.centres import CHOICES, choose_centres, whitening
+from rfjax.numerics import matmul, solve_lower, whitened
 
 
 class Nystrom(FeatureMap):
@@ -45,7 +44,7 @@ def nystrom(
     `centres` are drawn uniformly ("uniform"), by randomly pivoted Cholesky ("rpcholesky": near the best that any p
     columns allow), by ridge leverage scores ("leverage", at `ridge`, by default tr k(X)/p) or are the means of clusters
     ("kmeans"); the latter three look at 20,000 rows.  μ = 10·eps·tr k(Z, Z) keeps points that nearly coincide, or
-    repeat, from ruining the factor in float32.
+    repeat, from ruining the factor in float32; where k(Z, Z) = 0 it is 1.
 
     Not unbiased: k − φ·φ is positive semi-definite, so that k is approximated from below, and exactly (to μ) on Z.
     p = `features`, or fewer where pivots run out of anything but rounding.  Eager; the map it returns jits, vmaps,
@@ -61,9 +60,4 @@ def nystrom(
     if count > X.shape[0]:
         raise ValueError(f"features must be at most the number of points, {X.shape[0]}, got {count}")
     Z = choose_centres(kernel, X, count, centres, ridge=ridge, key=checks.prng_key("key", key))
-    return Nystrom(kernel, Z, _whitening(kernel, Z))
-
-
-@eqx.filter_jit
-def _whitening(kernel: Kernel, Z: Float[Array, "p d"]) -> Float[Array, "p p"]:
-    return shifted_cholesky(kernel(Z), 0.0)[0]
+    return Nystrom(kernel, Z, whitening(kernel, Z))

@@ -54,6 +54,13 @@ def choose_centres(
     return pool[np.sort(picks)]
 
 
+@jax.jit
+def whitening(kernel: Kernel, Z: Float[Array, "m d"]) -> Float[Array, "m m"]:
+    """T, lower, with T Tᵀ = k(Z, Z) up to rounding; I where that is zero, as it is for networks at Z = 0."""
+    K = kernel(Z)
+    return shifted_cholesky(K, jnp.where(jnp.trace(K) == 0, jnp.ones((), K.dtype), 0))[0]
+
+
 def some(key: PRNGKeyArray, n: int, count: int) -> np.ndarray:
     """`count` different numbers below n in their order."""
     return np.sort(np.random.default_rng(np.asarray(jax.random.key_data(key))).choice(n, count, replace=False))

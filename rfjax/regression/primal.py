@@ -43,7 +43,7 @@ def fit_features(
         return FeatureFit(phi, matmul(phi(X).T, solution.coefficients), start, solution.stats)
     rows = None if checks.is_traced(y, ridge) else block_rows(phi, X)
     if rows is not None and not asked:
-        found = _by_centres(phi, X, y, ridge)
+        found = _by_centres(phi, X, y, ridge, watch)
         if found is not None:
             return FeatureFit(phi, found.coefficients, start, found.stats)
     if rows is not None and jax.eval_shape(phi, X[:1]).shape[1] <= X.shape[0]:
@@ -68,18 +68,19 @@ def fit_features(
     return FeatureFit(phi, c, start, stats)
 
 
-def _by_centres(phi: FeatureMap, X: Any, y: Float[Array, "n ..."], ridge: Any) -> Solution | None:
+def _by_centres(phi: FeatureMap, X: Any, y: Float[Array, "n ..."], ridge: Any, watch: Stopwatch) -> Solution | None:
     """c = Tᵀβ, where β solves the problem restricted to the centres of Nyström features; None where that does not pay.
 
     Its steps take n·p entries of the kernel each, where n·p²/2 operations form the normal equations.
     """
     if not isinstance(phi, NystromFeatures) or not _MANY <= phi.points.shape[0] <= X.shape[0] / 3:
         return None
-    solver = Nystrom(centres=phi.points.astype(jnp.result_type(jnp.asarray(X[:1]))))
-    found = solver.solve(phi.approximates, X, y, ridge, throw=False)
+    dtype = jnp.result_type(jnp.asarray(X[:1]))
+    Z, T = phi.points.astype(dtype), phi.whitening.astype(dtype)
+    found = Nystrom().restricted(phi.approximates, X, y, ridge, Z, T, watch=watch, throw=False)
     if not found.stats.ok:
         return None
     p = phi.points.shape[0]
     reason = f"{found.stats.iterations} steps cost less than the {p} x {p} normal equations of the features"
     stats = replace(found.stats, form="primal", reason=reason)
-    return found._replace(coefficients=matmul(phi.whitening.T, found.coefficients), stats=stats)
+    return found._replace(coefficients=matmul(T.T, found.coefficients), stats=stats)

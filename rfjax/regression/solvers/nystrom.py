@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from rfjax import checks
 from rfjax.kernels import Kernel
-from rfjax.kernels.centres import CHOICES, choose_centres, some
+from rfjax.kernels.centres import CHOICES, choose_centres, some, whitening
 from rfjax.kernels.tiles import held_bytes
 from rfjax.numerics import (
     adjoint_matmul,
@@ -89,25 +89,38 @@ class Nystrom(Solver):
     def solve(self, kernel: Kernel, X: Any, y: Float[Array, "n ..."], ridge: Any, *, throw: bool) -> Solution:
         watch = Stopwatch()
         Z = self._points(kernel, X, float(ridge))
+        T = whitening(kernel, Z)
+        if not bool(jnp.isfinite(T).all()):
+            check_spectrum(jnp.linalg.eigvalsh(kernel(Z)))
+            raise ValueError("k(Z, Z) of the centres is not positive semi-definite: is the kernel symmetric?")
+        return self.restricted(kernel, X, y, ridge, Z, T, watch=watch, throw=throw)
+
+    def restricted(
+        self,
+        kernel: Kernel,
+        X: Any,
+        y: Float[Array, "n ..."],
+        ridge: Any,
+        Z: Float[Array, "m d"],
+        T: Float[Array, "m m"],
+        *,
+        watch: Stopwatch,
+        throw: bool,
+    ) -> Solution:
+        """`solve` for centres Z whose factor T is there already."""
         m = Z.shape[0]
         dtype = jnp.result_type(kernel.diag(Z[:1]), y)
         shift = jnp.asarray(ridge, dtype)
         stream = Stream(X, max(1, _ENTRIES // m))
         tile = max(1, held_bytes() // (_SHARE * dtype.itemsize * m))
-        whitening = _whitening(kernel, Z)
-        if not bool(jnp.isfinite(whitening).all()):
-            check_spectrum(jnp.linalg.eigvalsh(kernel(Z)))
-            raise ValueError("k(Z, Z) of the centres is not positive semi-definite: is the kernel symmetric?")
         columns = np.asarray(as_columns(y)).astype(dtype)
-        b = _solved(whitening, _total(_project(kernel, Z, block, _rows(columns, block)) for block in stream.blocks()))
-        inverse = _Preconditioner(
-            _square(kernel, Z, whitening, self._sample(X, m)) * (stream.rows / self._size(X, m)), shift
-        )
+        b = _solved(T, _total(_project(kernel, Z, block, _rows(columns, block)) for block in stream.blocks()))
+        inverse = _Preconditioner(_square(kernel, Z, T, self._sample(X, m)) * (stream.rows / self._size(X, m)), shift)
 
         def product(c: Float[Array, "m c"]) -> Float[Array, "m c"]:
-            beta = _unwhitened(whitening, c)
+            beta = _unwhitened(T, c)
             there_and_back = _total(_round_trip(kernel, Z, block, beta, tile) for block in stream.blocks())
-            return _solved(whitening, there_and_back) + shift * c
+            return _solved(T, there_and_back) + shift * c
 
         tolerance = self.tolerance or _TOLERANCE.get(str(dtype), 1e-4)
         checkpoint = Checkpoint.of(self.checkpoint, kernel, Z, b, shift)
@@ -118,7 +131,7 @@ class Nystrom(Solver):
                 f"conjugate gradients on {m} centres reached a relative residual of {reached:.2g} in {steps} steps in "
                 f"{dtype}, not the tolerance {tolerance:.2g}: a larger ridge or tolerance helps"
             )
-        beta = _unwhitened(whitening, c)
+        beta = _unwhitened(T, c)
         memory = dtype.itemsize * (3 * m * m + 2 * min(_ENTRIES, stream.rows * m) + 6 * c.size)
         stats = Stats(
             self.name,
@@ -184,13 +197,6 @@ class _Preconditioner:
 def _rows(columns: np.ndarray, block: Block) -> Float[Array, "b c"]:
     part = columns[block.start : block.start + block.length]
     return jnp.asarray(np.pad(part, [(0, block.X.shape[0] - block.length), (0, 0)]))
-
-
-@jax.jit
-def _whitening(kernel: Kernel, Z: Float[Array, "m d"]) -> Float[Array, "m m"]:
-    """T, lower, with T Tᵀ = k(Z, Z) up to rounding; I where that is zero, as it is for networks at X = 0."""
-    K = kernel(Z)
-    return shifted_cholesky(K, jnp.where(jnp.trace(K) == 0, jnp.ones((), K.dtype), 0))[0]
 
 
 def _total(parts: Iterable[Array]) -> Array:
