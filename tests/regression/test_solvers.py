@@ -98,6 +98,19 @@ def test_centres_solve_the_restricted_problem(choice):
     np.testing.assert_allclose(fit(Z), gram(Z, centres) @ beta, rtol=0, atol=1e-5)
 
 
+def test_many_centres_are_their_own_preconditioner():
+    # So many that rows to sample for it would cost more than the steps that they save.
+    X = RNG.normal(size=(600, 3))
+    y = np.sin(X[:, 0])
+    solver = rf.solvers.Nystrom(centres=560, key=jax.random.key(1), tolerance=1e-10)
+    fit = rf.ridge_regression(KERNEL, X, y, ridge=RIDGE, solver=solver)
+    centres = np.asarray(fit.X)
+    A, b = gram(X, centres), gram(centres, centres)
+    expected = gram(Z, centres) @ np.linalg.lstsq(A.T @ A + RIDGE * b, A.T @ y, rcond=1e-14)[0]
+    assert fit.stats.size == 560 and 0 < int(fit.stats.iterations) < 20
+    np.testing.assert_allclose(fit(Z), expected, rtol=0, atol=1e-5)
+
+
 @pytest.mark.slow
 def test_all_points_as_centres_are_the_whole_problem(tmp_path):
     path = tmp_path / "X.npy"

@@ -34,13 +34,17 @@ from rfjax.regression.solvers.stream import Block, Stream
 
 _TOLERANCE = {"float64": 1e-8}
 _ENTRIES = 2**24  # of a block of k(X, Z)
-_SAMPLE = (1, 4)  # the fewest and the most rows for each centre in the preconditioner
-_WORTH = 1000  # n/m² of them: so many rows cost what the steps do that they save
+_WORTH = 1000  # n/m² rows for each centre in the preconditioner cost what the steps do that they save
+_MOST, _LEAST = 4, 2  # of them; fewer know less than the centres themselves, if those are rows of X
 _SHARE = 16  # tiles of k(X, Z) in the memory that may be held: they are read twice, from a core's cache
 
 _solved = jax.jit(solve_lower)
 _unwhitened = jax.jit(partial(solve_lower, transposed=True))
 _factored = jax.jit(solve_factored)
+_stripes = jax.jit(gram_stripes)
+_from_stripes = jax.jit(from_stripes)
+
+Stripes = tuple[Float[Array, "..."], ...]
 
 
 class Nystrom(Solver):
@@ -48,7 +52,7 @@ class Nystrom(Solver):
 
         min_β ‖k(X, Z)β − y‖² + ridge·βᵀk(Z, Z)β
         T Tᵀ = k(Z, Z);  φ(x) = T⁻¹k(Z, x):   (ΦᵀΦ + ridge·I)c = Φᵀy,  β = T⁻ᵀc
-        preconditioner:  (n/s)·Φ_SᵀΦ_S + ridge·I  from s rows S, one to four for each centre
+        preconditioner:  (n/s)·Φ_SᵀΦ_S + ridge·I  from s rows S, up to four for each centre, or the centres: Φ_Z = T
 
     With all points as centres this is kernel ridge regression; with m centres it costs n·m kernel entries a step.
     `centres` is their number (default 5√n) or the points themselves [m, d]; `choice` draws them uniformly ("uniform"),
@@ -115,7 +119,7 @@ class Nystrom(Solver):
         tile = max(1, held_bytes() // (_SHARE * dtype.itemsize * m))
         columns = np.asarray(as_columns(y)).astype(dtype)
         b = _solved(T, _total(_project(kernel, Z, block, _rows(columns, block)) for block in stream.blocks()))
-        inverse = _Preconditioner(_square(kernel, Z, T, self._sample(X, m)) * (stream.rows / self._size(X, m)), shift)
+        inverse = _Preconditioner(self._square(kernel, X, Z, T), shift)
 
         def product(c: Float[Array, "m c"]) -> Float[Array, "m c"]:
             beta = _unwhitened(T, c)
@@ -176,14 +180,15 @@ class Nystrom(Solver):
         m = min(n, round(5 * n**0.5) if self.centres is None else int(self.centres))
         return choose_centres(kernel, X, m, self.choice, ridge=ridge, key=checks.prng_key("key", self.key))
 
-    def _size(self, X: Any, m: int) -> int:
-        n = X.shape[0]
-        return min(n, round(m * min(max(_WORTH * n / m**2, _SAMPLE[0]), _SAMPLE[1])))
-
-    def _sample(self, X: Any, m: int) -> Stream:
-        """Rows for the preconditioner, whose draw changes the number of steps and not the answer."""
-        rows = some(jax.random.key(0), X.shape[0], self._size(X, m))
-        return Stream(Stream(X, m).take(rows), max(1, _ENTRIES // m))
+    def _square(self, kernel: Kernel, X: Any, Z: Float[Array, "m d"], T: Float[Array, "m m"]) -> Float[Array, "m m"]:
+        """ΦᵀΦ, about, from some rows, whose draw changes the number of steps and not the answer."""
+        n, m = X.shape[0], Z.shape[0]
+        each = _WORTH * n / m**2
+        if each < _LEAST and not getattr(self.centres, "ndim", 0):
+            return _from_stripes(_stripes(T)) * (n / m)
+        size = min(n, round(m * min(max(each, 1), _MOST)))
+        rows = Stream(Stream(X, m).take(some(jax.random.key(0), n, size)), max(1, _ENTRIES // m))
+        return _from_stripes(reduce(_added, (_features(kernel, Z, T, block) for block in rows.blocks()))) * (n / size)
 
 
 class _Preconditioner:
@@ -229,19 +234,12 @@ def _round_trip(
     return lax.scan(add, jnp.zeros_like(V), (block.X[place], jnp.where(inside, block.weight[place], 0)))[0]
 
 
-def _square(kernel: Kernel, Z: Float[Array, "m d"], T: Float[Array, "m m"], stream: Stream) -> Float[Array, "m m"]:
-    """ΦᵀΦ."""
-    parts = (_stripes(kernel, Z, T, block) for block in stream.blocks())
-    return jax.jit(from_stripes)(reduce(_added, parts))
-
-
 @jax.jit
-def _stripes(
-    kernel: Kernel, Z: Float[Array, "m d"], T: Float[Array, "m m"], block: Block
-) -> tuple[Float[Array, "..."], ...]:
+def _features(kernel: Kernel, Z: Float[Array, "m d"], T: Float[Array, "m m"], block: Block) -> Stripes:
+    """Φ of a block, as the stripes of ΦᵀΦ."""
     return gram_stripes(whitened(T, block.weight * kernel(block.X.astype(Z.dtype), Z)))
 
 
 @partial(jax.jit, donate_argnums=0)
-def _added(total: tuple[Float[Array, "..."], ...], part: tuple[Float[Array, "..."], ...]) -> Any:
+def _added(total: Stripes, part: Stripes) -> Stripes:
     return jax.tree.map(jnp.add, total, part)
