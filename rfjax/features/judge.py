@@ -17,7 +17,17 @@ from rfjax.features.approximate import approximate
 from rfjax.features.base import FeatureMap
 from rfjax.kernels import DiagonalPairs, GramOperator, Kernel
 from rfjax.kernels.base import as_operand
-from rfjax.numerics import adjoint_matmul, gram, matmul, safe_divide, shifted_cholesky, solve_factored, solve_lower
+from rfjax.numerics import (
+    adjoint_matmul,
+    from_stripes,
+    gram,
+    gram_stripes,
+    matmul,
+    safe_divide,
+    shifted_cholesky,
+    solve_factored,
+    solve_lower,
+)
 
 _DENSE = 2048  # rows up to which matrices are formed
 _STEPS = 40  # of the power method beyond that
@@ -110,7 +120,7 @@ def _matrix_free(K: GramOperator, F: Float[Array, "n p"], ridge: Any) -> tuple[A
     spectral = _power(error, F) / _power(K, F)
     if ridge is None:
         return spectral, None
-    lower, shift = shifted_cholesky(gram(F.T, F.T), ridge)
+    lower, shift = shifted_cholesky(from_stripes(gram_stripes(F), lower=True), ridge)
 
     def nearly(v: Float[Array, "n 1"]) -> Float[Array, "n 1"]:
         return (v - matmul(F, solve_factored(lower, adjoint_matmul(F, v)))) / shift

@@ -24,7 +24,7 @@ _LIVE = 8  # arrays of a tile's size that its evaluation holds at once
 _BOUND: ContextVar[int | None] = ContextVar("memory_bound", default=None)
 _DEFAULT = {"cpu": 2**25}  # bytes: 1024 x 1024 float32 entries a tile, which stay in a core's cache
 _ACCELERATOR = 2**31
-_MANY, _GROUP = 512, 8  # rows of a square tile from which it has a multiple of these
+_GROUP = 8  # of which the rows of a square tile are a multiple
 
 Evaluate = Callable[[Any, Pairs], Float[Array, "..."]]
 
@@ -75,13 +75,15 @@ class Tiling(NamedTuple):
         """Tiles within the memory bound, as nearly equal as n and m allow: the last ones overlap instead of padding."""
         area = max(64, held_bytes() // (_LIVE * itemsize))
         side = math.isqrt(area)
-        if square and n > side >= _MANY:  # products with the mirror images of tiles are summed in groups of rows
+        if square and n <= side:
+            return cls.whole(n, n)
+        if square:  # products with the mirror images of tiles are summed in groups of rows
             down = -(-n // (side // _GROUP * _GROUP))
             side = -(-n // (down * _GROUP)) * _GROUP
             return cls(side, side, down, down)
         rows = min(n, side)
-        columns = min(m, side if square else area // rows)
-        rows = rows if square else min(n, area // columns)
+        columns = min(m, area // rows)
+        rows = min(n, area // columns)
         down, across = -(-n // rows), -(-m // columns)
         return cls(-(-n // down), -(-m // across), down, across)
 

@@ -13,10 +13,13 @@ _LEAF = 512  # columns whose factor is inverted: its cost beside the products fa
 def shifted_cholesky(
     A: Float[Array, "m m"], ridge: Float[Array, ""] | float
 ) -> tuple[Float[Array, "m m"], Float[Array, ""]]:
-    """L with LLᵀ = A + μI, and μ = max(ridge, 10·eps·tr A): rounding takes no eigenvalue below 0."""
+    """L with LLᵀ = A + μI, and μ = max(ridge, 10·eps·tr A): rounding takes no eigenvalue below 0.
+
+    Of A the lower triangle is read.
+    """
     # The trace bounds the norm; the spectra here fall off so fast that it is of its size.
     shift = jnp.maximum(ridge, _ROUNDING * jnp.finfo(A.dtype).eps * jnp.trace(A))
-    return jnp.linalg.cholesky(A + shift * jnp.eye(A.shape[0], dtype=A.dtype)), shift
+    return jnp.linalg.cholesky(A + shift * jnp.eye(A.shape[0], dtype=A.dtype), symmetrize_input=False), shift
 
 
 def solve_lower(L: Float[Array, "m m"], B: Float[Array, "m ..."], *, transposed: bool = False) -> Float[Array, "m ..."]:

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float
 
 from rfjax import checks
 from rfjax.features import FeatureMap
-from rfjax.numerics import from_stripes, gram, gram_stripes, matmul
+from rfjax.numerics import adjoint_matmul, from_stripes, gram_stripes, matmul
 from rfjax.regression.solvers.base import as_columns, relative
 from rfjax.regression.solvers.cholesky import solve
 from rfjax.regression.solvers.stream import Block, Stream
@@ -21,7 +21,7 @@ _CORRECTIONS = 3
 
 
 class Sums(NamedTuple):
-    """Σ_b Φ_bᵀ[Φ_b, y_b], in stripes of columns of ΦᵀΦ from the diagonal down, with what rounding took off each."""
+    """Σ_b Φ_bᵀ[Φ_b, y_b], in stripes of rows of ΦᵀΦ up to the diagonal, with what rounding took off each."""
 
     value: tuple[Float[Array, "..."], ...]
     lost: tuple[Float[Array, "..."], ...]
@@ -64,9 +64,12 @@ def streamed_solve(
     for _ in range(_CORRECTIONS):
         better = c + solve(G, r, ridge, throw=False)[0]
         after = remaining(better)
-        if not relative(after, right) < relative(r, right) / 2:
+        before, now = relative(r, right), relative(after, right)
+        if not now < before:
             break
         c, r = better, after
+        if now > before / 2:
+            break
     return c.reshape(c.shape[:1] + y.shape[1:]), relative(r, right), ok, held
 
 
@@ -74,7 +77,7 @@ def corrected(
     F: Float[Array, "n p"], y: Float[Array, "n ..."], ridge: Any, *, throw: bool
 ) -> tuple[Float[Array, "p ..."], Float[Array, ""], Bool[Array, ""]]:
     """`solve` of the normal equations of features that are all there, with one correction of the same kind."""
-    G = gram(F.T, F.T)
+    G = from_stripes(gram_stripes(F))
     c, residual, ok = solve(G, matmul(F.T, y), ridge, throw=throw)
     r = matmul(F.T, y - matmul(F, c)) - ridge * c
     change, _, better = solve(G, r, ridge, throw=False)
@@ -98,7 +101,7 @@ def _part(y: Float[Array, "n c"], block: Block) -> Float[Array, "b c"]:
 def _products(phi: FeatureMap, block: Block, y: Float[Array, "b c"]) -> tuple[Float[Array, "..."], ...]:
     F = phi(block.X)
     F = F * block.weight.astype(F.dtype)
-    return (*gram_stripes(F), matmul(F.T, y.astype(F.dtype)))
+    return (*gram_stripes(F), adjoint_matmul(F, y.astype(F.dtype)))
 
 
 @partial(jax.jit, donate_argnums=0)

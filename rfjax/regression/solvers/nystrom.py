@@ -1,6 +1,6 @@
-"""Regression restricted to some centres, for n in the millions: the data stream past, memory is centres²."""
+"""Regression restricted to some centres, for n in the millions: the data stream past a system of that size."""
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from functools import partial, reduce
 from typing import Any
 
@@ -8,18 +8,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rfjax import checks
 from rfjax.kernels import Kernel
 from rfjax.kernels.centres import CHOICES, choose_centres, some, whitening
-from rfjax.kernels.tiles import held_bytes
 from rfjax.numerics import (
-    adjoint_matmul,
     from_stripes,
     gram_stripes,
-    matmul,
     shifted_cholesky,
     solve_factored,
     solve_lower,
@@ -30,19 +26,17 @@ from rfjax.regression.gram import check_spectrum
 from rfjax.regression.solvers import krylov
 from rfjax.regression.solvers.base import Solution, Solver, Stats, Stopwatch, as_columns
 from rfjax.regression.solvers.checkpoint import Checkpoint
+from rfjax.regression.solvers.columns import Columns, streamed, weighted
 from rfjax.regression.solvers.stream import Block, Stream
 
 _TOLERANCE = {"float64": 1e-8}
-_ENTRIES = 2**24  # of a block of k(X, Z)
-_WORTH = 1000  # n/m² rows for each centre in the preconditioner cost what the steps do that they save
+_WORTH, _WORTH_KEPT = 1000, 100  # n/m² rows a centre in the preconditioner cost what the steps do that they save
 _MOST, _LEAST = 4, 2  # of them; fewer know less than the centres themselves, if those are rows of X
-_SHARE = 16  # tiles of k(X, Z) in the memory that may be held: they are read twice, from a core's cache
 
 _solved = jax.jit(solve_lower)
 _unwhitened = jax.jit(partial(solve_lower, transposed=True))
 _factored = jax.jit(solve_factored)
-_stripes = jax.jit(gram_stripes)
-_from_stripes = jax.jit(from_stripes)
+_stripes = jax.jit(partial(gram_stripes, triangular=True))
 
 Stripes = tuple[Float[Array, "..."], ...]
 
@@ -54,7 +48,8 @@ class Nystrom(Solver):
         T Tᵀ = k(Z, Z);  φ(x) = T⁻¹k(Z, x):   (ΦᵀΦ + ridge·I)c = Φᵀy,  β = T⁻ᵀc
         preconditioner:  (n/s)·Φ_SᵀΦ_S + ridge·I  from s rows S, up to four for each centre, or the centres: Φ_Z = T
 
-    With all points as centres this is kernel ridge regression; with m centres it costs n·m kernel entries a step.
+    With all points as centres this is kernel ridge regression; with m centres it costs n·m kernel entries a step, or a
+    reading of them where all have room in the memory bound (2 GiB, 4 on accelerators; `rf.kernels.memory_bound`).
     `centres` is their number (default 5√n) or the points themselves [m, d]; `choice` draws them uniformly ("uniform"),
     by randomly pivoted Cholesky ("rpcholesky"), by approximate ridge leverage scores ("leverage") or as the means of
     clusters ("kmeans"), the latter three among 20,000 rows.  X may be a NumPy array or a memory map on disk, float32
@@ -115,16 +110,12 @@ class Nystrom(Solver):
         m = Z.shape[0]
         dtype = jnp.result_type(kernel.diag(Z[:1]), y)
         shift = jnp.asarray(ridge, dtype)
-        stream = Stream(X, max(1, _ENTRIES // m))
-        tile = max(1, held_bytes() // (_SHARE * dtype.itemsize * m))
-        columns = np.asarray(as_columns(y)).astype(dtype)
-        b = _solved(T, _total(_project(kernel, Z, block, _rows(columns, block)) for block in stream.blocks()))
-        inverse = _Preconditioner(self._square(kernel, X, Z, T), shift)
+        columns = Columns(kernel, X, Z)
+        b = _solved(T, columns.adjoint(np.asarray(as_columns(y)).astype(dtype)))
+        inverse = self._preconditioner(kernel, X, Z, T, shift, worth=_WORTH_KEPT if columns.kept else _WORTH)
 
         def product(c: Float[Array, "m c"]) -> Float[Array, "m c"]:
-            beta = _unwhitened(T, c)
-            there_and_back = _total(_round_trip(kernel, Z, block, beta, tile) for block in stream.blocks())
-            return _solved(T, there_and_back) + shift * c
+            return _solved(T, columns.there_and_back(_unwhitened(T, c))) + shift * c
 
         tolerance = self.tolerance or _TOLERANCE.get(str(dtype), 1e-4)
         checkpoint = Checkpoint.of(self.checkpoint, kernel, Z, b, shift)
@@ -136,7 +127,7 @@ class Nystrom(Solver):
                 f"{dtype}, not the tolerance {tolerance:.2g}: a larger ridge or tolerance helps"
             )
         beta = _unwhitened(T, c)
-        memory = dtype.itemsize * (3 * m * m + 2 * min(_ENTRIES, stream.rows * m) + 6 * c.size)
+        memory = columns.memory + dtype.itemsize * (3 * m * m + 6 * c.size)
         stats = Stats(
             self.name,
             "restricted",
@@ -180,66 +171,38 @@ class Nystrom(Solver):
         m = min(n, round(5 * n**0.5) if self.centres is None else int(self.centres))
         return choose_centres(kernel, X, m, self.choice, ridge=ridge, key=checks.prng_key("key", self.key))
 
-    def _square(self, kernel: Kernel, X: Any, Z: Float[Array, "m d"], T: Float[Array, "m m"]) -> Float[Array, "m m"]:
-        """ΦᵀΦ, about, from some rows, whose draw changes the number of steps and not the answer."""
+    def _preconditioner(
+        self,
+        kernel: Kernel,
+        X: Any,
+        Z: Float[Array, "m d"],
+        T: Float[Array, "m m"],
+        ridge: Float[Array, ""],
+        *,
+        worth: float,
+    ) -> Callable[[Float[Array, "m c"]], Float[Array, "m c"]]:
+        """(ΦᵀΦ + ridge·I)⁻¹, about, from some rows, whose draw changes the number of steps and not the answer."""
         n, m = X.shape[0], Z.shape[0]
-        each = _WORTH * n / m**2
+        each = worth * n / m**2
         if each < _LEAST and not getattr(self.centres, "ndim", 0):
-            return _from_stripes(_stripes(T)) * (n / m)
+            return partial(_factored, _cholesky(_stripes(T), n / m, ridge))
         size = min(n, round(m * min(max(each, 1), _MOST)))
-        rows = Stream(Stream(X, m).take(some(jax.random.key(0), n, size)), max(1, _ENTRIES // m))
-        return _from_stripes(reduce(_added, (_features(kernel, Z, T, block) for block in rows.blocks()))) * (n / size)
-
-
-class _Preconditioner:
-    def __init__(self, square: Float[Array, "m m"], ridge: Float[Array, ""]):
-        self._lower, _ = jax.jit(shifted_cholesky)(square, ridge)
-
-    def __call__(self, c: Float[Array, "m c"]) -> Float[Array, "m c"]:
-        return _factored(self._lower, c)
-
-
-def _rows(columns: np.ndarray, block: Block) -> Float[Array, "b c"]:
-    part = columns[block.start : block.start + block.length]
-    return jnp.asarray(np.pad(part, [(0, block.X.shape[0] - block.length), (0, 0)]))
-
-
-def _total(parts: Iterable[Array]) -> Array:
-    return reduce(jnp.add, parts)
-
-
-@jax.jit
-def _project(kernel: Kernel, Z: Float[Array, "m d"], block: Block, V: Float[Array, "b c"]) -> Float[Array, "m c"]:
-    """k(Z, X) V of a block."""
-    return kernel.matvec(Z, block.X.astype(Z.dtype), block.weight * V)
-
-
-@partial(jax.jit, static_argnames="size")
-def _round_trip(
-    kernel: Kernel, Z: Float[Array, "m d"], block: Block, V: Float[Array, "m c"], size: int
-) -> Float[Array, "m c"]:
-    """k(Z, X) k(X, Z) V of a block, `size` rows at once."""
-    rows = block.X.shape[0]
-    count = -(-rows // size)
-    size = -(-rows // count)
-    place = jnp.arange(count * size).reshape(count, size)
-    inside = (place < rows)[..., None]
-    place = jnp.minimum(place, rows - 1)
-
-    def add(total: Float[Array, "m c"], tile: tuple[Array, Array]) -> tuple[Float[Array, "m c"], None]:
-        X, weight = tile
-        K = kernel(X.astype(Z.dtype), Z)
-        return total + adjoint_matmul(K, weight * matmul(K, V)), None
-
-    return lax.scan(add, jnp.zeros_like(V), (block.X[place], jnp.where(inside, block.weight[place], 0)))[0]
+        rows = streamed(Stream(X, m).take(some(jax.random.key(0), n, size)), m)
+        stripes = reduce(_added, (_features(kernel, Z, T, block) for block in rows.blocks()))
+        return partial(_factored, _cholesky(stripes, n / size, ridge))
 
 
 @jax.jit
 def _features(kernel: Kernel, Z: Float[Array, "m d"], T: Float[Array, "m m"], block: Block) -> Stripes:
     """Φ of a block, as the stripes of ΦᵀΦ."""
-    return gram_stripes(whitened(T, block.weight * kernel(block.X.astype(Z.dtype), Z)))
+    return gram_stripes(whitened(T, weighted(kernel, Z, block)))
 
 
 @partial(jax.jit, donate_argnums=0)
 def _added(total: Stripes, part: Stripes) -> Stripes:
     return jax.tree.map(jnp.add, total, part)
+
+
+@jax.jit
+def _cholesky(stripes: Stripes, scale: float, ridge: Float[Array, ""]) -> Float[Array, "m m"]:
+    return shifted_cholesky(scale * from_stripes(stripes, lower=True), ridge)[0]
