@@ -16,8 +16,9 @@ from rfjax.regression.normal import block_rows, corrected, streamed_solve
 from rfjax.regression.solvers import Cholesky, Nystrom, Solver, Stats
 from rfjax.regression.solvers.base import Solution, Stopwatch
 from rfjax.regression.solvers.cholesky import solve
+from rfjax.regression.solvers.columns import are_kept
 
-_MANY = 4096  # Nyström features beyond which some twenty steps cost less than their normal equations
+_MANY, _MANY_KEPT = 4096, 1024  # Nyström features from which some twenty steps cost less than their normal equations
 
 
 def fit_features(
@@ -73,14 +74,15 @@ def _by_centres(phi: FeatureMap, X: Any, y: Float[Array, "n ..."], ridge: Any, w
 
     Its steps take n·p entries of the kernel each, where n·p²/2 operations form the normal equations.
     """
-    if not isinstance(phi, NystromFeatures) or not _MANY <= phi.points.shape[0] <= X.shape[0] / 3:
+    if not isinstance(phi, NystromFeatures):
         return None
-    dtype = jnp.result_type(jnp.asarray(X[:1]))
+    n, p, dtype = X.shape[0], phi.points.shape[0], jnp.result_type(jnp.asarray(X[:1]))
+    if not (_MANY_KEPT if are_kept(n, p, dtype.itemsize) else _MANY) <= p <= n / 3:
+        return None
     Z, T = phi.points.astype(dtype), phi.whitening.astype(dtype)
     found = Nystrom().restricted(phi.approximates, X, y, ridge, Z, T, watch=watch, throw=False)
     if not found.stats.ok:
         return None
-    p = phi.points.shape[0]
     reason = f"{found.stats.iterations} steps cost less than the {p} x {p} normal equations of the features"
     stats = replace(found.stats, form="primal", reason=reason)
     return found._replace(coefficients=matmul(T.T, found.coefficients), stats=stats)

@@ -44,11 +44,12 @@ def test_a_streamed_fit_is_that_of_scikit_learn(streamed, shape, tmp_path):
         assert float(fit.stats.residual) < 1e-13
 
 
-def test_many_nystrom_features_are_fitted_without_their_normal_equations(streamed, monkeypatch):
+@pytest.mark.parametrize(("many", "nbytes"), [("_MANY", 2**15), ("_MANY_KEPT", 2**25)])  # four rows at once, and all
+def test_many_nystrom_features_are_fitted_without_their_normal_equations(many, nbytes, streamed, monkeypatch):
     phi = rf.features.nystrom(rf.laplace(2.0), X, features=30, key=jax.random.key(0))
     direct = rf.ridge_regression(phi, X, Y, ridge=0.1)
-    monkeypatch.setattr(primal, "_MANY", 30)
-    with rf.kernels.memory_bound(2**15):  # four rows at once, the last tile ragged
+    monkeypatch.setattr(primal, many, 30)
+    with rf.kernels.memory_bound(nbytes):
         fit = rf.ridge_regression(phi, X, Y, ridge=0.1)
     assert fit.stats.form == "primal" and fit.stats.iterations > 1 and "normal equations" in fit.stats.reason
     np.testing.assert_allclose(fit.coefficients, direct.coefficients, rtol=0, atol=1e-7)

@@ -29,11 +29,11 @@ class Columns:
 
     def __init__(self, kernel: Kernel, X: Any, Z: Float[Array, "m d"]):
         self.kernel, self.Z, self.stream = kernel, Z, streamed(X, len(Z))
-        nbytes = self.stream.rows * Z.shape[0] * Z.dtype.itemsize
-        self.kept = nbytes <= held_bytes(_KEPT, _KEPT_ACCELERATOR)
-        self.memory = nbytes if self.kept else min(nbytes, Z.dtype.itemsize * 2 * _ENTRIES)
+        n, m, itemsize = self.stream.rows, len(Z), Z.dtype.itemsize
+        self.kept = are_kept(n, m, itemsize)
+        self.memory = itemsize * (n * m if self.kept else min(n * m, 2 * _ENTRIES))
         self._blocks = [(block, weighted(kernel, Z, block)) for block in self.stream.blocks()] if self.kept else []
-        self._tile = max(1, held_bytes() // (_SHARE * Z.dtype.itemsize * len(Z)))
+        self._tile = max(1, held_bytes() // (_SHARE * itemsize * m))
 
     def adjoint(self, columns: Float[np.ndarray, "n c"]) -> Float[Array, "m c"]:
         """k(Z, X) V for V on the host."""
@@ -47,6 +47,11 @@ class Columns:
             return _total(_normal(K, V) for _, K in self._blocks)
         blocks = self.stream.blocks()
         return _total(_round_trip(self.kernel, self.Z, block, V, self._tile) for block in blocks)
+
+
+def are_kept(n: int, m: int, itemsize: int) -> bool:
+    """Whether k(X, Z) [n, m] has room within the memory bound."""
+    return n * m * itemsize <= held_bytes(_KEPT, _KEPT_ACCELERATOR)
 
 
 def streamed(X: Any, m: int) -> Stream:
