@@ -1,5 +1,6 @@
 """Nyström features: any kernel at all, seen from some points of the data."""
 
+import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rfjax import checks
@@ -11,11 +12,12 @@ from rfjax.numerics import matmul, solve_lower, whitened
 
 
 class Nystrom(FeatureMap):
-    """φ(x) = T⁻¹k(Z, x) for centres Z, with T Tᵀ = k(Z, Z) + μI.  Prefer `rf.features.nystrom`."""
+    """φ(x) = T⁻¹k(Z, x) for centres Z of some `choice`, with T Tᵀ = k(Z, Z) + μI.  Prefer `rf.features.nystrom`."""
 
     approximates: Kernel
     points: Float[Array, "p d"]
     whitening: Float[Array, "p p"]
+    choice: str = eqx.field(static=True, default="uniform")
 
     def _features(self, X: Float[Array, "n d"]) -> Float[Array, "n p"]:
         K = self.approximates(X, self.points.astype(X.dtype))
@@ -60,4 +62,4 @@ def nystrom(
     if count > X.shape[0]:
         raise ValueError(f"features must be at most the number of points, {X.shape[0]}, got {count}")
     Z = choose_centres(kernel, X, count, centres, ridge=ridge, key=checks.prng_key("key", key))
-    return Nystrom(kernel, Z, whitening(kernel, Z))
+    return Nystrom(kernel, Z, whitening(kernel, Z), centres)

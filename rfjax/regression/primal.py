@@ -80,7 +80,7 @@ def _by_centres(phi: FeatureMap, X: Any, y: Float[Array, "n ..."], ridge: Any, w
     if not (_MANY_KEPT if are_kept(n, p, dtype.itemsize) else _MANY) <= p <= n / 3:
         return None
     Z, T = phi.points.astype(dtype), phi.whitening.astype(dtype)
-    found = Nystrom().restricted(phi.approximates, X, y, ridge, Z, T, watch=watch, throw=False)
+    found = Nystrom(choice=phi.choice).restricted(phi.approximates, X, y, ridge, Z, T, watch=watch, throw=False)
     if not found.stats.ok:
         return None
     reason = f"{found.stats.iterations} steps cost less than the {p} x {p} normal equations of the features"

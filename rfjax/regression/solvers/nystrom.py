@@ -30,8 +30,8 @@ from rfjax.regression.solvers.columns import Columns, streamed, weighted
 from rfjax.regression.solvers.stream import Block, Stream
 
 _TOLERANCE = {"float64": 1e-8}
-_WORTH, _WORTH_KEPT = 1000, 100  # n/m² rows a centre in the preconditioner cost what the steps do that they save
-_MOST, _LEAST = 4, 2  # of them; fewer know less than the centres themselves, if those are rows of X
+_WORTH, _WORTH_KEPT = 1000, 400  # n/m² rows a centre in the preconditioner cost what the steps do that they save
+_MOST, _LEAST = 4, 2  # of them; fewer know less than the centres themselves, if those are rows drawn uniformly
 
 _solved = jax.jit(solve_lower)
 _unwhitened = jax.jit(partial(solve_lower, transposed=True))
@@ -46,7 +46,7 @@ class Nystrom(Solver):
 
         min_β ‖k(X, Z)β − y‖² + ridge·βᵀk(Z, Z)β
         T Tᵀ = k(Z, Z);  φ(x) = T⁻¹k(Z, x):   (ΦᵀΦ + ridge·I)c = Φᵀy,  β = T⁻ᵀc
-        preconditioner:  (n/s)·Φ_SᵀΦ_S + ridge·I  from s rows S, up to four for each centre, or the centres: Φ_Z = T
+        preconditioner:  (n/s)·Φ_SᵀΦ_S + ridge·I  from s rows S, up to four a centre, or from many uniform centres: Φ_Z = T
 
     With all points as centres this is kernel ridge regression; with m centres it costs n·m kernel entries a step, or a
     reading of them where all have room in the memory bound (2 GiB, 4 on accelerators; `rf.kernels.memory_bound`).
@@ -64,7 +64,7 @@ class Nystrom(Solver):
     centres: Any = None
     choice: str = eqx.field(static=True, default="uniform")
     tolerance: float | None = eqx.field(static=True, default=None)
-    max_iterations: int = eqx.field(static=True, default=100)
+    max_iterations: int = eqx.field(static=True, default=300)
     key: PRNGKeyArray | None = None
     progress: bool | Progress = eqx.field(static=True, default=False)
     checkpoint: str | None = eqx.field(static=True, default=None)
@@ -184,7 +184,7 @@ class Nystrom(Solver):
         """(ΦᵀΦ + ridge·I)⁻¹, about, from some rows, whose draw changes the number of steps and not the answer."""
         n, m = X.shape[0], Z.shape[0]
         each = worth * n / m**2
-        if each < _LEAST and not getattr(self.centres, "ndim", 0):
+        if each < _LEAST and self.choice == "uniform" and not getattr(self.centres, "ndim", 0):
             return partial(_factored, _cholesky(_stripes(T), n / m, ridge))
         size = min(n, round(m * min(max(each, 1), _MOST)))
         rows = streamed(Stream(X, m).take(some(jax.random.key(0), n, size)), m)
