@@ -61,16 +61,18 @@ def streamed_solve(
         return sum(_remaining(phi, c, block, _part(targets, block)) for block in stream.blocks()) - ridge * c
 
     r = remaining(c)
+    reached = relative(r, right)
     for _ in range(_CORRECTIONS):
         better = c + solve(G, r, ridge, throw=False)[0]
         after = remaining(better)
-        before, now = relative(r, right), relative(after, right)
-        if not now < before:
+        now = relative(after, right)
+        if not now < reached:
             break
-        c, r = better, after
-        if now > before / 2:
+        stalled = now > reached / 2
+        c, r, reached = better, after, now
+        if stalled:
             break
-    return c.reshape(c.shape[:1] + y.shape[1:]), relative(r, right), ok, held
+    return c.reshape(c.shape[:1] + y.shape[1:]), reached, ok, held
 
 
 def corrected(

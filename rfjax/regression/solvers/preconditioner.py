@@ -5,6 +5,7 @@ import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rfjax.kernels import Kernel, pivoted_cholesky
+from rfjax.kernels.centres import whitening
 from rfjax.numerics import adjoint_matmul, gram, matmul, shifted_cholesky, solve_factored, solve_lower
 
 NAMES = ("rpcholesky", "nystrom", "none")
@@ -45,10 +46,9 @@ def _low_rank(factor: Float[Array, "rank n"], ridge: Float[Array, ""]) -> LowRan
 
 @eqx.filter_jit
 def _nystrom_factor(kernel: Kernel, X: Float[Array, "n d"], rank: int, key: PRNGKeyArray) -> Float[Array, "rank n"]:
-    """L⁻¹k(Z, X) with LLᵀ = k(Z, Z) for `rank` points Z drawn uniformly."""
+    """T⁻¹k(Z, X) with T Tᵀ = k(Z, Z) for `rank` points Z drawn uniformly."""
     Z = X[jax.random.choice(key, X.shape[0], (rank,), replace=False)]
-    lower, _ = shifted_cholesky(kernel(Z), 0.0)
-    return solve_lower(lower, kernel(Z, X))
+    return solve_lower(whitening(kernel, Z), kernel(Z, X))
 
 
 def preconditioner(
