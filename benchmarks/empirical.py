@@ -21,7 +21,7 @@ import numpy as np
 from jax import lax
 
 import rfjax as rf
-from benchmarks.report import Row
+from benchmarks.report import Row, at_roofline
 from benchmarks.timing import compiled, interleaved, peak_rss_bytes
 from rfjax.tangent.plan import METHODS
 
@@ -141,7 +141,13 @@ def _within(group: str, sizes: Sizes) -> list[Row]:
     with rf.kernels.memory_bound(sizes.bound):
         call, held = compiled(lambda params, X: rf.empirical_ntk(network, params)(X), params, X)
         times = interleaved({"rfjax": call}, 1)
-        settings = {"n": n, "outputs": outputs, "choice": kernel.plan(X).method, "bound": sizes.bound}
+        settings = {
+            "n": n,
+            "outputs": outputs,
+            "choice": kernel.plan(X).method,
+            "bound": sizes.bound,
+            "dtype": "float32",
+        }
     rows = [
         Row(
             "bound",
@@ -154,6 +160,7 @@ def _within(group: str, sizes: Sizes) -> list[Row]:
             target={"temp_bytes": sizes.bound},
         )
     ]
+    rows.append(at_roofline(rows[0], OPERATIONS[group](sizes, n, outputs) / 2))
     for name, peer in list(_peers(network).items())[:1]:
         needed = compiled(lambda params, X, peer=peer: peer(X, None, params), params, X)[1]
         note = "compiled, not run" + (": beyond the bound" if needed is not None and needed > sizes.bound else "")

@@ -29,6 +29,7 @@ from rfjax.kernels import Kernel
 from rfjax.numerics import gram
 
 PRODUCT = "X Wᵀ"
+WRITING = "its features, written once"
 Case = Callable[[], list[Row]]
 Makers = dict[str, Callable[..., Any]]  # feature maps as functions of p and a key
 
@@ -113,9 +114,14 @@ def _beside_the_dense_map(shape: tuple[int, int, int], repetitions: int) -> list
         draw: rf.features.fourier(rf.rbf(d**0.5), d, p, key=jax.random.key(0), draw=draw, form="phase")
         for draw in ("iid", "structured")
     }
-    times = interleaved({draw: partial(phi, X) for draw, phi in maps.items()}, repetitions)
+    contestants: dict[str, Callable[[], Any]] = {draw: partial(phi, X) for draw, phi in maps.items()}
+    contestants[WRITING] = partial(jax.jit(lambda value: jnp.broadcast_to(value, (n, p))), X[0, 0])
+    times = interleaved(contestants, repetitions)
     settings = {"n": n, "d": d, "p": p, "dtype": "float32"}
-    return [beside("structured", "structured", settings, times, "structured", "iid", {"ratio": 1 / 3})]
+    return [
+        beside("structured", "structured", settings, times, "structured", other, target)
+        for other, target in (("iid", {"ratio": 1 / 3}), (WRITING, {}))
+    ]
 
 
 def _gram_error(sizes: Sizes) -> Iterator[Case]:

@@ -12,7 +12,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 import rfjax as rf
 from benchmarks.errors import KERNELS, float32_error
-from benchmarks.report import Row
+from benchmarks.report import Row, beside
 from benchmarks.timing import compilations, compiled, interleaved, peak_rss_bytes
 
 BARE = "X Yᵀ"
@@ -137,7 +137,7 @@ def _peer_imports() -> list[Row]:
 
 
 def _beside_peer(activation: str, depth: int, b_std: float, sizes: Sizes) -> list[Row]:
-    """k(X) under jit beside the peer's under jit, or beside the bare product where there is no peer."""
+    """k(X) under jit beside the peer's under jit, where there is one, and beside the bare product."""
     net = rf.mlp(depth=depth, width=1, activation=getattr(rf.activations, activation), b_std=b_std)
     kernel, X = rf.ntk(net), _points(sizes.n, sizes.d, unequal=True)
     ours, held = compiled(lambda k, X: k(X), kernel, X)
@@ -146,22 +146,15 @@ def _beside_peer(activation: str, depth: int, b_std: float, sizes: Sizes) -> lis
     if stax is not None:
         theirs = _peer_kernel(stax, activation, depth, b_std)
         contestants["neural-tangents"] = lambda: theirs(X)
-    against = list(contestants)[-1]
     times = interleaved(contestants, sizes.repetitions)
-    return [
-        Row(
-            "peer",
-            f"k(X) {activation}",
-            _settings(sizes.n, sizes.n, sizes.d, depth=depth, activation=activation, b_std=b_std),
-            seconds=times.seconds("kernel"),
-            repetitions=sizes.repetitions,
-            against=against,
-            ratio=times.ratio("kernel", against),
-            temp_bytes=held,
-            peak_rss_bytes=peak_rss_bytes(),
-            target={} if stax is None else {"ratio": PEER.get((activation, depth), 0.5)},
-        )
+    settings = _settings(sizes.n, sizes.n, sizes.d, depth=depth, activation=activation, b_std=b_std)
+    targets = {BARE: {}, "neural-tangents": {"ratio": PEER.get((activation, depth), 0.5)}}
+    rows = [
+        beside("peer", f"k(X) {activation}", settings, times, "kernel", other, targets[other])
+        for other in reversed(contestants)
+        if other != "kernel"
     ]
+    return [replace(row, temp_bytes=held) for row in rows]
 
 
 def _import_peer() -> tuple[Any, Exception | None]:
@@ -225,23 +218,20 @@ def _within_a_bound(n: int, m: int, d: int, depth: int, repetitions: int, bound:
         with nullcontext() if nbytes is None else rf.kernels.memory_bound(nbytes):
             return kernel(X, Y)
 
-    times = interleaved({"kernel": partial(call, bound), "no bound": partial(call, 2**34)}, repetitions)
+    contestants: dict[str, Callable[[], Any]] = {
+        "kernel": partial(call, bound),
+        "no bound": partial(call, 2**34),
+        BARE: lambda: bare(X, Y),
+    }
+    times = interleaved(contestants, repetitions)
     with rf.kernels.memory_bound(bound):
         held = compiled(lambda k, X, Y: k(X, Y), kernel, X, Y)[1]
-    return [
-        Row(
-            "ragged",
-            "k(X, Y) within 1 MiB",
-            _settings(n, m, d, depth=depth, memory_bound=bound),
-            seconds=times.seconds("kernel"),
-            repetitions=repetitions,
-            against="no bound",
-            ratio=times.ratio("kernel", "no bound"),
-            temp_bytes=held,
-            peak_rss_bytes=peak_rss_bytes(),
-            target={"ratio": 1.5},
-        )
+    settings = _settings(n, m, d, depth=depth, memory_bound=bound)
+    rows = [
+        beside("ragged", "k(X, Y) within 1 MiB", settings, times, "kernel", other, target)
+        for other, target in (("no bound", {"ratio": 1.5}), (BARE, {}))
     ]
+    return [replace(row, temp_bytes=held) for row in rows]
 
 
 def _matvec(sizes: Sizes) -> Iterator[Case]:

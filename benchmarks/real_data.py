@@ -18,7 +18,7 @@ from jaxtyping import Array
 
 import rfjax as rf
 from benchmarks.datasets import Split, load
-from benchmarks.report import Row
+from benchmarks.report import Row, at_roofline
 from benchmarks.timing import peak_rss_bytes
 
 RIDGES = np.geomspace(1e-3, 10, 17)
@@ -26,11 +26,12 @@ CHOSEN_ON = 2000  # rows on which ridges are chosen by leaving one out
 
 
 class Fit(NamedTuple):
-    """What one fit reached, and how long it took."""
+    """What one fit reached, and how long it took; of ours the multiplications too, without those of tuning."""
 
     name: str
     seconds: float
     error: float
+    multiplications: float = 0.0
 
 
 def cases(folder: Path | None, names: tuple[str, ...], centres: tuple[int, ...], rows: int | None) -> Iterator[Any]:
@@ -48,7 +49,11 @@ def _compare(folder: Path | None, name: str, centres: tuple[int, ...], rows: int
         ours = [_timed(f"{kind}, {m} centres", fit, data, m) for kind, fit in OURS.items() for m in centres]
     longest = max(fit.seconds for fit in ours)
     peers = {"scikit-learn Nystroem + Ridge": _nystroem(data, longest), "GPyTorch SVGP": _svgp(data, longest)}
-    return [row for fit in ours for peer, theirs in peers.items() for row in _rows(name, settings, fit, peer, theirs)]
+    found: list[Row] = []
+    for fit in ours:
+        found += [row for peer, theirs in peers.items() for row in _rows(name, settings, fit, peer, theirs)]
+        found.append(at_roofline(found[-1], fit.multiplications))
+    return found
 
 
 def _rows(name: str, settings: dict[str, Any], fit: Fit, peer: str, theirs: list[Fit] | None) -> Iterator[Row]:
@@ -68,17 +73,17 @@ def _rows(name: str, settings: dict[str, Any], fit: Fit, peer: str, theirs: list
 
 def _timed(name: str, fit: Callable[..., Any], data: Split, *settings: Any) -> Fit:
     start = time.perf_counter()
-    predicted = fit(data, *settings)
-    return Fit(name, time.perf_counter() - start, data.error(predicted))
+    predicted, multiplications = fit(data, *settings)
+    return Fit(name, time.perf_counter() - start, data.error(predicted), multiplications)
 
 
-def _ntk(data: Split, centres: int) -> np.ndarray:
+def _ntk(data: Split, centres: int) -> tuple[np.ndarray, float]:
     """The NTK of two hidden layers, its ridge by leaving one out."""
     kernel = rf.kernels.Normalised(rf.ntk(rf.mlp(depth=2, width=1, b_std=0.3)))
     return _restricted(data, kernel, centres)
 
 
-def _tuned(data: Split, centres: int) -> np.ndarray:
+def _tuned(data: Split, centres: int) -> tuple[np.ndarray, float]:
     """A Matérn kernel with a length scale a column, tuned on the evidence of rows drawn anew in every step."""
     X, y, _ = _arrays(data)
     rows = min(500, len(data.X))
@@ -87,11 +92,15 @@ def _tuned(data: Split, centres: int) -> np.ndarray:
     return _restricted(data, found.model, centres)
 
 
-def _restricted(data: Split, kernel: Any, centres: int) -> np.ndarray:
+def _restricted(data: Split, kernel: Any, centres: int) -> tuple[np.ndarray, float]:
+    """Predictions on the test rows, and what they take at least: k(X, Z), and two products with it a step."""
     X, y, X_test = _arrays(data)
     ridge = float(rf.ridge_path(kernel, X[:CHOSEN_ON], y[:CHOSEN_ON], jnp.asarray(RIDGES)).best())
-    solver = rf.solvers.Nystrom(centres=min(centres, len(X)), tolerance=1e-3, key=jax.random.key(1))
-    return np.asarray(rf.ridge_regression(kernel, X, y, ridge=ridge, solver=solver)(X_test))
+    m = min(centres, len(X))
+    solver = rf.solvers.Nystrom(centres=m, tolerance=1e-3, key=jax.random.key(1))
+    fit = rf.ridge_regression(kernel, X, y, ridge=ridge, solver=solver)
+    steps = int(fit.stats.iterations)
+    return np.asarray(fit(X_test)), m * (len(X) * (X.shape[1] + 2 * steps) + len(X_test) * (X.shape[1] + 1))
 
 
 def _arrays(data: Split) -> tuple[Array, Array, Array]:

@@ -27,7 +27,7 @@ from jaxtyping import Array, Float
 import rfjax as rf
 from benchmarks import real_data
 from benchmarks.datasets import target
-from benchmarks.report import Row, beside
+from benchmarks.report import Row, at_roofline, beside
 from benchmarks.timing import GEMM, at_gemm_rate, interleaved, peak_rss_bytes
 
 POTRF = "potrf"
@@ -82,26 +82,31 @@ def _beside_potrf(n: int, repetitions: int) -> list[Row]:
     with jax.enable_x64(True):
         X, y = _data(n, 8, "float64")
         kernel = rf.rbf(8**0.5)
-        K = np.asarray(kernel(X)) + np.eye(n)
-        (potrf,) = scipy.linalg.get_lapack_funcs(("potrf",), (K,))
-        buffer = np.empty_like(K, order="F")
-
-        def factor() -> None:
-            buffer[...] = K
-            potrf(buffer, lower=True, overwrite_a=True)
-
         fits: list[Any] = []
 
         def fit() -> Array:
             fits[:] = [rf.ridge_regression(kernel, X, y, ridge=1.0, solver="cholesky")]
             return fits[0].coefficients
 
-        times = interleaved({"fit": fit, POTRF: factor}, repetitions)
+        times = interleaved({"fit": fit, POTRF: _factorisation(kernel, X)}, repetitions)
     settings = {"n": n, "d": 8, "dtype": "float64"}
     row = beside("exact", "ridge_regression", settings, times, "fit", POTRF, {"ratio": 1.2})
     return [
         replace(row, note=f"solver memory {fits[0].stats.memory / 2**20:.0f} MiB, one buffer {8 * n * n / 2**20:.0f}")
     ]
+
+
+def _factorisation(kernel: rf.Kernel, X: Float[Array, "n d"]) -> Callable[[], None]:
+    """LAPACK's Cholesky factorisation of k(X) + I, in a buffer of its own."""
+    K = np.asarray(kernel(X)) + np.eye(len(X))
+    (potrf,) = scipy.linalg.get_lapack_funcs(("potrf",), (K,))
+    buffer = np.empty_like(K, order="F")
+
+    def factor() -> None:
+        buffer[...] = K
+        potrf(buffer, lower=True, overwrite_a=True)
+
+    return factor
 
 
 def _sklearn(sizes: Sizes) -> Iterator[Case]:
@@ -121,11 +126,15 @@ def _beside_sklearn(n: int, repetitions: int) -> list[Row]:
             {
                 "rfjax": lambda: rf.ridge_regression(kernel, X, y, ridge=1.0)(Z),
                 "KernelRidge": lambda: theirs.fit(*host[:2]).predict(host[2]),
+                POTRF: _factorisation(kernel, X),
             },
             repetitions,
         )
     settings = {"n": n, "d": 8, "dtype": "float64"}
-    return [beside("sklearn", "fit and predict", settings, times, "rfjax", "KernelRidge", {"ratio": 1 / 1.5})]
+    return [
+        beside("sklearn", "fit and predict", settings, times, "rfjax", other, target)
+        for other, target in (("KernelRidge", {"ratio": 1 / 1.5}), (POTRF, {}))
+    ]
 
 
 def _iterative(sizes: Sizes) -> Iterator[Case]:
@@ -175,17 +184,17 @@ def _steps(n: int, ridge: float, rank: int) -> list[Row]:
         kernel = rf.kernels.Normalised(rf.ntk(rf.mlp(depth=2, width=1)))
         solver = rf.solvers.ConjugateGradients(tolerance=1e-6, rank=rank, precision="full", max_iterations=600)
         fit = rf.ridge_regression(kernel, X, y, ridge=ridge, solver=solver, throw=False)
-    return [
-        Row(
-            "ridges",
-            f"cg at rank {rank}",
-            {"n": n, "d": 8, "ridge": ridge, "rank": rank, "steps": int(fit.stats.iterations), "dtype": "float64"},
-            seconds=fit.stats.seconds,
-            repetitions=1,
-            error=float(fit.stats.residual),
-            peak_rss_bytes=peak_rss_bytes(),
-        )
-    ]
+    steps = int(fit.stats.iterations)
+    row = Row(
+        "ridges",
+        f"cg at rank {rank}",
+        {"n": n, "d": 8, "ridge": ridge, "rank": rank, "steps": steps, "dtype": "float64"},
+        seconds=fit.stats.seconds,
+        repetitions=1,
+        error=float(fit.stats.residual),
+        peak_rss_bytes=peak_rss_bytes(),
+    )
+    return [at_roofline(row, n * n * (8 / 2 + steps))]  # half of a symmetric matrix, and a product with it a step
 
 
 def _centres(sizes: Sizes) -> Iterator[Case]:

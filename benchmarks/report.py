@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.timing import Times, peak_rss_bytes
+from benchmarks.timing import GEMM, Times, at_gemm_rate, peak_rss_bytes
 from rfjax.experiments.cells import environment
 from rfjax.storage import write_whole
 
@@ -64,6 +64,13 @@ def beside(
         peak_rss_bytes=peak_rss_bytes(),
         target=target,
     )
+
+
+def at_roofline(row: Row, multiplications: float) -> Row:
+    """The same call beside the least that its `multiplications` could take, in the precision of its settings."""
+    least = at_gemm_rate(multiplications, row.settings["dtype"])
+    assert row.seconds is not None
+    return dataclasses.replace(row, against=GEMM, ratio=row.seconds / least, target={}, note=None)
 
 
 def header() -> dict[str, Any]:

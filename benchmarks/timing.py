@@ -51,14 +51,15 @@ def interleaved(contestants: Mapping[str, Call], repetitions: int) -> Times:
 GEMM = "its multiplications at GEMM rate"
 
 
-def at_gemm_rate(multiplications: float, size: int = 2048) -> float:
-    """The seconds that so many multiplications with additions take at the rate of a bare float32 matrix product.
+def at_gemm_rate(multiplications: float, dtype: str = "float32", size: int = 2048) -> float:
+    """The seconds that so many multiplications with additions take at the rate of a bare matrix product.
 
     The roofline of work that is too long to be repeated: the rate is measured beside it, on square matrices.
     """
-    product = jax.jit(partial(jnp.matmul, precision=lax.Precision.HIGHEST))
-    A = jnp.ones((size, size), jnp.float32)
-    times = interleaved({GEMM: lambda: product(A, A)}, 5)
+    with jax.enable_x64(dtype == "float64"):
+        product = jax.jit(partial(jnp.matmul, precision=lax.Precision.HIGHEST))
+        A = jnp.ones((size, size), dtype)
+        times = interleaved({GEMM: lambda: product(A, A)}, 5)
     return multiplications * times.seconds(GEMM) / size**3
 
 

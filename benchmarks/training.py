@@ -20,8 +20,8 @@ import optax
 from jaxtyping import Array, Float
 
 import rfjax as rf
-from benchmarks.report import Row
-from benchmarks.timing import GEMM, at_gemm_rate, interleaved
+from benchmarks.report import Row, at_roofline
+from benchmarks.timing import interleaved
 
 Case = Callable[[], list[Row]]
 RATE, DIM, BATCH, HIDDEN = 0.1, 30, 64, 64
@@ -101,13 +101,7 @@ def _beside_loops(sizes: Sizes) -> list[Row]:
                 note=f"{times.seconds('one program') / ours * 1e6:.3g} µs a step and seed; {name}: {each:.3g} µs",
             )
         )  # fmt: skip
-    least = at_gemm_rate(3 * BATCH * HIDDEN * (DIM + 1) * ours)  # forward, and backward to both factors
-    rows.append(
-        Row(
-            "seeds", "one program", settings, seconds=times.seconds("one program"), repetitions=sizes.repetitions,
-            against=GEMM, ratio=times.seconds("one program") / least,
-        )
-    )  # fmt: skip
+    rows.append(at_roofline(rows[0], 3 * BATCH * HIDDEN * (DIM + 1) * ours))  # forward, and backward to both factors
     if note:
         rows.append(Row("seeds", "PyTorch", settings, note=note))
     return rows

@@ -27,6 +27,8 @@ def panels(rows: list[dict]) -> Panels:
     """The measurements of every data set and depth."""
     found: Panels = {}
     for row in rows:
+        if row["against"] not in (None, "exact"):  # a roofline
+            continue
         settings = row["settings"]
         title = f"{settings['data']}, n = {settings['n']:,}, depth {settings['depth']}"
         found.setdefault(title, []).append(row)

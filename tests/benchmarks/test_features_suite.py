@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.timing import GEMM
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -24,7 +26,8 @@ def test_the_smoke_preset_writes_every_group(smoke):
 def test_ntk_features_are_measured_and_drawn(smoke, tmp_path):
     rows = smoke("ntk_features")
     assert {row["settings"]["data"] for row in rows} == {"made up"}
-    assert [row["error"] for row in rows if row["name"] == "exact"] == [0.0]
+    assert {row["error"] for row in rows if row["name"] == "exact"} == {0.0}
+    assert {row["name"] for row in rows if row["against"] == GEMM} == {"exact", "rf.approximate"}
     assert all(row["error"] > 0 and row["settings"]["p"] == 16 for row in rows if row["name"] != "exact")
     spec = importlib.util.spec_from_file_location("drawing", ROOT / "docs/examples/ntk_features.py")
     drawing = importlib.util.module_from_spec(spec)
