@@ -128,7 +128,7 @@ class Kernel(eqx.Module):
         # Over several devices the compiler divides one whole product better than a loop over its tiles.
         if not self.tiled or _is_spread(X) or _is_spread(Y):
             return Tiling.whole(n, m)
-        return Tiling.of(n, m, jnp.result_type(X, Y).itemsize, square=square)
+        return Tiling.of(n, m, jnp.result_type(X, Y).itemsize, square=square, mirrored=square)
 
     def __add__(self, other: Any) -> "Kernel":
         other = _as_kernel(other)

@@ -5,8 +5,7 @@ import math
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from rfjax import checks
 from rfjax.kernels.base import Kernel
@@ -54,7 +53,7 @@ class InfiniteWidth(Kernel):
         else:
             square = (largest / math.sqrt(columns)) ** 2
             valid = smallest >= (1 - _ONE_NORM * jnp.finfo(dtype).eps) * largest
-        terms = terms_for(depth, dtype, homogeneous=power is not None)
+        terms = terms_for(depth, dtype, power)
         curve = Curve.fit(lambda q: self._propagate(q, columns), square, terms)
         return OneCurve(self, curve, curve.converged & valid, power or 0.0)
 
@@ -70,15 +69,13 @@ class OneCurve(Kernel):
     def _evaluate(self, pairs: Pairs) -> Float[Array, "..."]:
         if not isinstance(pairs, CrossPairs):
             return self.kernel._evaluate(pairs)
-        here = pairs.branch()
-        return lax.cond(self.holds, lambda: self._by_curve(here), lambda: self.kernel._evaluate(here))
-
-    def _by_curve(self, pairs: CrossPairs) -> Float[Array, "n m"]:
-        value = self.curve(pairs)
-        if self.power == 0:
-            return value
         a, b = ((v / math.sqrt(pairs.columns)) ** self.power for v in pairs.norms)
-        return a * b * value
+
+        def by_curve(smaller: Float[Array, "n m"], beyond: Bool[Array, "n m"]) -> Float[Array, "n m"]:
+            value = self.curve(smaller, beyond)
+            return value if self.power == 0 else value * a * b
+
+        return pairs.by_angle(by_curve, self.kernel._evaluate, self.holds)
 
 
 def _depth(layer: Layer) -> int:

@@ -25,6 +25,7 @@ _BLOCK = 8  # rows that share one decision beyond that
 Features = Callable[[Float[Array, "n d"]], Float[Array, "n p"]]
 Matrix = Callable[[Float[Array, "n d"], Float[Array, "m d"]], Array]
 Evaluate = Callable[["Pairs"], Float[Array, "..."]]
+OfAngle = Callable[[Float[Array, "n m"], Bool[Array, "n m"]], Float[Array, "n m"]]
 
 
 class Pairs(abc.ABC):
@@ -93,14 +94,37 @@ class CrossPairs(Pairs):
         Its sign tells the two sides apart.  A zero row is at right angles to everything.
         """
         a, b = self.norms
-        folded = fold(_cosines(self.X, self.Y, a, b))
-        if self.identity is not None:
-            folded = jnp.where(self._same, 1 - _one(a), folded)
 
         def close(folded: Float[Array, "n m"]) -> Bool[Array, "n m"]:
             return self._others(jnp.abs(folded) < NEAR_ANGLE)
 
-        return _corrected(_small_angles, folded, close, (self.X, a), (self.Y, b.T))
+        return _corrected(_small_angles, _signed(*self._angles()), close, (self.X, a), (self.Y, b.T))
+
+    def by_angle(self, function: OfAngle, otherwise: Evaluate, holds: Bool[Array, ""]) -> Float[Array, "n m"]:
+        """function(1 − |cos θ|, cos θ < 0), elementwise, where that `holds`, else otherwise(self).
+
+        Where no two points are nearly parallel or opposite, `function` reads the product, and no matrix holds the angles.
+        """
+        crowded = anywhere(self._others(self._angles()[0] < NEAR_ANGLE))
+
+        def corrected() -> Float[Array, "n m"]:
+            folded = self.folded
+            here = CrossPairs(self.X, self.Y, self.identity)  # a branch of its own remembers nothing for this one
+            vars(here).update(norms=self.norms, folded=folded)
+            return lax.cond(holds, lambda: function(jnp.abs(folded), folded < 0), lambda: otherwise(here))
+
+        return lax.cond(holds & ~crowded, lambda: function(*self._angles()), corrected)
+
+    def _angles(self) -> tuple[Float[Array, "n m"], Bool[Array, "n m"]]:
+        """1 − |cos θ| and whether cos θ < 0, by the product alone."""
+        product, a, b = self._product
+        cosine = product * a * b
+        smaller = jnp.maximum(1 - jnp.abs(cosine), 0)  # beyond 0 is rounding
+        return smaller if self.identity is None else jnp.where(self._same, 1 - _one(self.norms[0]), smaller), cosine < 0
+
+    @cached_property
+    def _product(self) -> tuple[Float[Array, "n m"], Float[Array, "n 1"], Float[Array, "1 m"]]:
+        return _inner_products(self.X, self.Y, *self.norms)
 
     @cached_property
     def covariance(self) -> Covariance:
@@ -128,12 +152,6 @@ class CrossPairs(Pairs):
         if self.identity is not None:
             square = jnp.where(self._same, 0, square)
         return _corrected(_distances, square, close, (self.X,), (self.Y,))
-
-    def branch(self) -> "CrossPairs":
-        """The same pairs for use inside a branch of `lax.cond`: what is computed there is not remembered here."""
-        inside = CrossPairs(self.X, self.Y, self.identity)
-        vars(inside).update(norms=self.norms, folded=self.folded)
-        return inside
 
     def inner(self, features: Features) -> Float[Array, "n m"]:
         return gram(features(self.X), features(self.Y))
@@ -185,10 +203,10 @@ class DiagonalPairs(Pairs):
         return values, values
 
 
-def _cosines(
+def _inner_products(
     X: Float[Array, "n d"], Y: Float[Array, "m d"], a: Float[Array, "n 1"], b: Float[Array, "1 m"]
-) -> Float[Array, "n m"]:
-    """⟨x, y⟩/(‖x‖‖y‖), and ⟨x, y⟩/‖y‖ at a zero row x.
+) -> tuple[Float[Array, "n m"], Float[Array, "n 1"], Float[Array, "1 m"]]:
+    """G, u and v with G·u·v = ⟨x, y⟩/(‖x‖‖y‖), and ⟨x, y⟩/‖y‖ at a zero row x.
 
     The product is divided, which costs less than to divide the points, but where it would leave the range of the dtype.
     """
@@ -201,7 +219,7 @@ def _cosines(
         lambda: (X, Y, 1 / lengths[0], 1 / lengths[1]),
         lambda: (X / lengths[0], Y / lengths[1].T, *ones),
     )
-    return gram(X, Y) * a * b
+    return gram(X, Y), a, b
 
 
 def fold(cosine: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -71,9 +71,12 @@ class Tiling(NamedTuple):
     across: int
 
     @classmethod
-    def of(cls, n: int, m: int, itemsize: int, *, square: bool = False) -> "Tiling":
-        """Tiles within the memory bound, as nearly equal as n and m allow: the last ones overlap instead of padding."""
-        area = max(64, held_bytes() // (_LIVE * itemsize))
+    def of(cls, n: int, m: int, itemsize: int, *, square: bool = False, mirrored: bool = False) -> "Tiling":
+        """Tiles within the memory bound, as nearly equal as n and m allow: the last ones overlap instead of padding.
+
+        Half as large where their `mirrored` images are written too, which waste less the smaller those on the diagonal.
+        """
+        area = max(64, held_bytes() // ((1 + mirrored) * _LIVE * itemsize))
         side = math.isqrt(area)
         if square and n <= side:
             return cls.whole(n, n)

@@ -30,7 +30,7 @@ def both(kernel, X, Y):
     """The kernel by its curve, whether that holds, and the kernel layer by layer."""
     prepared = kernel._prepared(X, Y)
     pairs = CrossPairs(X, Y)
-    return prepared._by_curve(pairs), prepared.holds, kernel._evaluate(pairs)
+    return prepared._evaluate(pairs), prepared.holds, kernel._evaluate(CrossPairs(X, Y))
 
 
 @jax.jit
@@ -80,6 +80,19 @@ def test_the_curve_is_the_layers(name, reading, dtype):
     assert curve.dtype == dtype
     scale = np.sqrt(np.outer(InfiniteWidth(net, reading).diag(X), InfiniteWidth(net, reading).diag(Y)))
     assert (np.abs(curve - layers) / scale).max() < (1e-5 if dtype == "float32" else 1e-10)
+
+
+@pytest.mark.parametrize("name", ["relu, depth 10", "erf"])
+def test_far_apart_points_are_read_off_the_product(name):
+    X, Y = (v.copy() for v in points("float32", True))
+    X[:, 0], X[:, 1:] = np.sign(X[:, 0]), 0
+    angles = np.linspace(0.11, np.pi - 0.11, len(Y))
+    Y[:, 0], Y[:, 1] = np.cos(angles), np.sin(angles)
+    kernel = InfiniteWidth((HOMOGENEOUS | ONE_NORM)[name], "ntk")
+    curve, holds, layers = both(kernel, X, Y)
+    assert holds
+    scale = float(kernel.diag(X)[0])
+    assert 0 < np.abs(curve - layers).max() / scale < 1e-5  # 0 would be the layers themselves
 
 
 @pytest.mark.slow
