@@ -108,9 +108,8 @@ class CrossPairs(Pairs):
         crowded = anywhere(self._others(self._angles()[0] < NEAR_ANGLE))
 
         def corrected() -> Float[Array, "n m"]:
-            folded = self.folded
-            here = CrossPairs(self.X, self.Y, self.identity)  # a branch of its own remembers nothing for this one
-            vars(here).update(norms=self.norms, folded=folded)
+            folded = self._in_branch("norms", "_product").folded
+            here = self._in_branch("norms", folded=folded)
             return lax.cond(holds, lambda: function(jnp.abs(folded), folded < 0), lambda: otherwise(here))
 
         return lax.cond(holds & ~crowded, lambda: function(*self._angles()), corrected)
@@ -121,6 +120,12 @@ class CrossPairs(Pairs):
         cosine = product * a * b
         smaller = jnp.maximum(1 - jnp.abs(cosine), 0)  # beyond 0 is rounding
         return smaller if self.identity is None else jnp.where(self._same, 1 - _one(self.norms[0]), smaller), cosine < 0
+
+    def _in_branch(self, *names: str, **known: Array) -> "CrossPairs":
+        """The same pairs for a branch of `lax.cond`, whose values must not be remembered outside of it."""
+        pairs = CrossPairs(self.X, self.Y, self.identity)
+        vars(pairs).update({name: getattr(self, name) for name in names}, **known)
+        return pairs
 
     @cached_property
     def _product(self) -> tuple[Float[Array, "n m"], Float[Array, "n 1"], Float[Array, "1 m"]]:

@@ -95,6 +95,15 @@ def test_far_apart_points_are_read_off_the_product(name):
     assert 0 < np.abs(curve - layers).max() / scale < 1e-5  # 0 would be the layers themselves
 
 
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_curve_shares_the_geometry_of_pairs_with_other_kernels(swapped):
+    X, Y = points("float32", False)  # some of them nearly parallel, which the curve works out in a branch of its own
+    curve, layers = rf.ntk(HOMOGENEOUS["relu, depth 1"]), rf.ntk(ONE_NORM["erf"])
+    both = layers + curve if swapped else curve + layers
+    np.testing.assert_allclose(both(X, Y), curve(X, Y) + layers(X, Y), rtol=1e-5)
+    np.testing.assert_allclose(both(X), curve(X) + layers(X), rtol=1e-5)
+
+
 @pytest.mark.slow
 def test_where_there_is_no_curve_the_layers_are_asked():
     rough = InfiniteWidth(rf.mlp(depth=2, width=1, activation=rf.activations.sign), "nngp")  # bends like √θ at θ = 0
