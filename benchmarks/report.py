@@ -81,6 +81,7 @@ def header() -> dict[str, Any]:
         "commit": _commit(),
         "cpu": _cpu(),
         "cores": cores,
+        "tunables": os.environ.get("GLIBC_TUNABLES"),  # of the allocator: huge pages halve the cost of large results
         **environment(),
     }
 
@@ -133,7 +134,8 @@ def rendered(files: list[dict[str, Any]]) -> str:
         text += (
             f"{device['kind']} x {device['count']}, {about['cpu']}, {about['cores']} cores; rfjax {versions['rfjax']} "
         )
-        text += f"({about['commit']}), jax {versions['jax']}, {about['date'][:10]}.\n\n"
+        text += f"({about['commit']}), jax {versions['jax']}, {about['date'][:10]}"
+        text += f"; {about['tunables']}.\n\n" if about.get("tunables") else ".\n\n"
         text += "| group | what | settings | seconds | ratio | of | error | target | met |\n" + "|---" * 9 + "|\n"
         text += "".join(_line(row) for row in about["rows"])
     return text

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from rfjax.activations.piecewise import step_coefficients
 from rfjax.activations.smooth import Smooth, difference_near_diagonal
-from rfjax.numerics import Covariance, arctan2, normal_cdf
+from rfjax.numerics import Covariance, arctan2, fusible, normal_cdf
 
 
 class GELU(Smooth):
@@ -73,4 +73,4 @@ def _parts(pair: Covariance) -> _Parts:
     rest = i1**2 + i2**2 * pair.left / (1 + pair.left)
     adjacent = jnp.sqrt(m1 * i2 + m2 * i1 - scale + (pair.below * i1) * (pair.above * i2))
     opposite = pair.cross * root
-    return _Parts(root, scale, rest, adjacent, opposite / adjacent, arctan2(opposite, adjacent))
+    return _Parts(root, scale, rest, adjacent, fusible(opposite / adjacent), arctan2(opposite, adjacent))

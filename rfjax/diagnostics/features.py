@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from rfjax import checks
 from rfjax.networks import Params, Serial
-from rfjax.numerics import gram, safe_divide
+from rfjax.numerics import gram, normal_matrix, safe_divide
 from rfjax.training import Diagnostic
 
 
@@ -43,7 +43,7 @@ class FeatureRank(Diagnostic):
     def _measure(self, params: Params, start: Params) -> Float[Array, ""]:
         H = self.features(params, self.X.astype(jax.tree.leaves(params)[0].dtype))
         if self.measure == "participation":
-            K = gram(H, H) if H.shape[0] <= H.shape[1] else gram(H.T, H.T)
+            K = gram(H, H) if H.shape[0] <= H.shape[1] else normal_matrix(H)
             return safe_divide(jnp.trace(K) ** 2, jnp.sum(K**2))
         sigma = jnp.linalg.svd(H, compute_uv=False)
         p = safe_divide(sigma, sigma.sum())

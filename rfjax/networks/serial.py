@@ -15,9 +15,7 @@ from rfjax.networks.base import Layer, Params, State
 from rfjax.networks.dense import Activation, Dense
 from rfjax.networks.repeat import iterate
 
-_UNROLLED = (
-    2  # repetitions that are written out: three and more compile and run faster as a loop (XLA fuses less twice)
-)
+_UNROLLED = 2  # repetitions; three and more compile and run faster as a loop (XLA fuses less twice)
 
 
 class Serial(Layer):

@@ -22,9 +22,10 @@ from rfjax.numerics.products import (
     gram_stripes,
     less_multiple,
     matmul,
+    normal_matrix,
     settled,
 )
-from rfjax.numerics.safe import angle, arctan2, norm, safe_divide, safe_sqrt, sin_minus_theta_cos
+from rfjax.numerics.safe import angle, arctan2, fusible, norm, safe_divide, safe_sqrt, sin_minus_theta_cos
 
 __all__ = [
     "Covariance",
@@ -35,6 +36,7 @@ __all__ = [
     "bivariate_normal_cdf",
     "cosine",
     "from_stripes",
+    "fusible",
     "gaussian_quadrature",
     "gram",
     "gram_stripes",
@@ -45,6 +47,7 @@ __all__ = [
     "matmul",
     "norm",
     "normal_cdf",
+    "normal_matrix",
     "normal_pdf",
     "owens_t",
     "relu_mean",

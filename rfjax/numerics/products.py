@@ -54,6 +54,11 @@ def from_stripes(stripes: Sequence[Float[Array, "..."]], *, lower: bool = False)
     return rows if lower else jnp.tril(rows) + jnp.tril(rows, -1).T
 
 
+def normal_matrix(F: Float[Array, "n p"]) -> Float[Array, "p p"]:
+    """FᵀF, the matrix of the normal equations, in full precision."""
+    return from_stripes(gram_stripes(F))
+
+
 def settled(values: Array, probe: Array | None = None) -> Array:
     """`values` computed once: compilers would otherwise work out what belongs to a row again for every entry.
 

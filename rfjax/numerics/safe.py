@@ -21,6 +21,15 @@ def safe_divide(a: Float[Array, "..."], b: Float[Array, "..."]) -> Float[Array, 
     return jnp.where(nonzero, a / jnp.where(nonzero, b, 1), 0)
 
 
+def fusible(ratio: Float[Array, "..."]) -> Float[Array, "..."]:
+    """`ratio` itself, a quotient that several others are made of.
+
+    XLA's CPU compiler repeats no division: where it has several readers, it and all of them are written to memory, pass
+    after pass.  A maximum it repeats, and finds that all of them are one loop.
+    """
+    return jnp.maximum(ratio, jnp.finfo(ratio.dtype).min)
+
+
 def norm(x: Float[Array, "n d"]) -> Float[Array, " n"]:
     """Euclidean norms of rows, without overflow or underflow of squares; derivative 0 at the zero row.
 
@@ -72,7 +81,7 @@ def arctan2(y: Float[Array, "..."], x: Float[Array, "..."]) -> Float[Array, "...
     """
     size = jnp.where(y < 0, -y, y)
     steep = size > x
-    t = jnp.where(steep, x, size) / jnp.where(steep, size, x)
+    t = fusible(jnp.where(steep, x, size) / jnp.where(steep, size, x))
     acute = t * _arctan_over(t**2)
     value = jnp.where(steep, math.pi / 2 - acute, acute)
     return jnp.where(y < 0, -value, value)

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 from rfjax import checks
 from rfjax.features import FeatureMap
 from rfjax.kernels import Kernel
-from rfjax.numerics import gram, matmul
+from rfjax.numerics import adjoint_matmul, gram, matmul, normal_matrix
 from rfjax.regression.fit import FeatureFit, KernelFit
 from rfjax.regression.gram import check_spectrum, rounding, square_gram
 from rfjax.regression.solvers import Stats
@@ -95,7 +95,7 @@ def _dual(K: Float[Array, "n n"], T: Float[Array, "n c"], ridge: Any, tolerance:
 
 @jax.jit
 def _primal(F: Float[Array, "n p"], T: Float[Array, "n c"], ridge: Any, tolerance: Any, iterations: Any) -> _Found:
-    s, V = jnp.linalg.eigh(gram(F.T, F.T))
+    s, V = jnp.linalg.eigh(normal_matrix(F))
     _, w, residual, steps = _newton(matmul(F, V), s, T, ridge, tolerance, iterations)
     return _Found(matmul(V, w), s, residual, steps, residual <= tolerance)
 
@@ -117,7 +117,7 @@ def _newton(
     """
 
     def at(w: Float[Array, "k c"], F: Float[Array, "n c"], step: Int[Array, ""]) -> _State:
-        return _State(w, F, matmul(B.T, _means(F) - T) + ridge * w, step)
+        return _State(w, F, adjoint_matmul(B, _means(F) - T) + ridge * w, step)
 
     def objective(w: Float[Array, "k c"], F: Float[Array, "n c"]) -> Float[Array, ""]:
         return _losses(F, T).sum() + ridge * (w**2).sum() / 2
@@ -128,7 +128,7 @@ def _newton(
 
         def hessian(v: Float[Array, "k c"]) -> Float[Array, "k c"]:
             weighted = P * matmul(B, v)
-            return matmul(B.T, weighted - P * weighted.sum(axis=1, keepdims=True)) + ridge * v
+            return adjoint_matmul(B, weighted - P * weighted.sum(axis=1, keepdims=True)) + ridge * v
 
         def precondition(v: Float[Array, "k c"]) -> Float[Array, "k c"]:
             return v / (curvature * jnp.maximum(s, 0) + ridge)[:, None]

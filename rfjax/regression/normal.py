@@ -5,12 +5,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from rfjax import checks
 from rfjax.features import FeatureMap
-from rfjax.numerics import adjoint_matmul, from_stripes, gram_stripes, matmul
+from rfjax.numerics import adjoint_matmul, from_stripes, gram_stripes, matmul, normal_matrix
 from rfjax.regression.solvers.base import as_columns, relative
 from rfjax.regression.solvers.cholesky import solve
 from rfjax.regression.solvers.stream import Block, Stream
@@ -49,7 +48,7 @@ def streamed_solve(
     stream, targets = Stream(X, rows), as_columns(y)
     total: Sums | None = None
     for block in stream.blocks():
-        part = _products(phi, block, _part(targets, block))
+        part = _products(phi, block, block.of(targets))
         total = Sums(part, tuple(jnp.zeros_like(v) for v in part)) if total is None else _added(total, part)
     assert total is not None
     *stripes, right = total.value
@@ -58,7 +57,7 @@ def streamed_solve(
     c, _, ok = solve(G, right, ridge, throw=throw)
 
     def remaining(c: Float[Array, "p c"]) -> Float[Array, "p c"]:
-        return sum(_remaining(phi, c, block, _part(targets, block)) for block in stream.blocks()) - ridge * c
+        return sum(_remaining(phi, c, block, block.of(targets)) for block in stream.blocks()) - ridge * c
 
     r = remaining(c)
     reached = relative(r, right)
@@ -79,7 +78,7 @@ def corrected(
     F: Float[Array, "n p"], y: Float[Array, "n ..."], ridge: Any, *, throw: bool
 ) -> tuple[Float[Array, "p ..."], Float[Array, ""], Bool[Array, ""]]:
     """`solve` of the normal equations of features that are all there, with one correction of the same kind."""
-    G = from_stripes(gram_stripes(F))
+    G = normal_matrix(F)
     c, residual, ok = solve(G, matmul(F.T, y), ridge, throw=throw)
     r = matmul(F.T, y - matmul(F, c)) - ridge * c
     change, _, better = solve(G, r, ridge, throw=False)
@@ -93,10 +92,6 @@ def predictions(phi: FeatureMap, c: Float[Array, "p ..."], X: Any) -> Float[Arra
         return _values(phi, checks.points("X", jnp.asarray(X), columns=phi.in_dim), c)
     parts = [_values(phi, block.X, c)[: block.length] for block in Stream(X, rows).blocks()]
     return jnp.concatenate(parts)
-
-
-def _part(y: Float[Array, "n c"], block: Block) -> Float[Array, "b c"]:
-    return y[np.minimum(np.arange(block.start, block.start + block.X.shape[0]), y.shape[0] - 1)]
 
 
 @jax.jit

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from rfjax import checks
-from rfjax.numerics import gram, matmul
+from rfjax.numerics import adjoint_matmul, gram, matmul, normal_matrix
 from rfjax.regression.gram import check_spectrum, rounding
 
 _DIGITS = 2  # units of rounding of the largest eigenvalue, below which A + ridge·I has no correct inverse
@@ -50,7 +50,7 @@ def features(F: Float[Array, "n p"], b: Float[Array, "n c"], ridges: Float[Array
     if p >= n:
         solved = dual(gram(F, F), b, ridges)
         return solved._replace(coefficients=_rows(_across(F.T, _rows(solved.coefficients))))
-    A, image = gram(F.T, F.T), matmul(F.T, b)
+    A, image = normal_matrix(F), adjoint_matmul(F, b)
     s, V = jnp.linalg.eigh(A)
     inverse = 1 / (s[:, None] + ridges)
     c = _spread(V, inverse, matmul(V.T, image))

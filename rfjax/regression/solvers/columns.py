@@ -38,8 +38,8 @@ class Columns:
     def adjoint(self, columns: Float[np.ndarray, "n c"]) -> Float[Array, "m c"]:
         """k(Z, X) V for V on the host."""
         if self.kept:
-            return _total(_adjoint(K, _rows(columns, block)) for block, K in self._blocks)
-        return _total(_project(self.kernel, self.Z, block, _rows(columns, block)) for block in self.stream.blocks())
+            return _total(_adjoint(K, block.of(columns)) for block, K in self._blocks)
+        return _total(_project(self.kernel, self.Z, block, block.of(columns)) for block in self.stream.blocks())
 
     def there_and_back(self, V: Float[Array, "m c"]) -> Float[Array, "m c"]:
         """k(Z, X) k(X, Z) V."""
@@ -63,11 +63,6 @@ def streamed(X: Any, m: int) -> Stream:
 def weighted(kernel: Kernel, Z: Float[Array, "m d"], block: Block) -> Float[Array, "b m"]:
     """k(X, Z) of a block, 0 in the rows that only fill it."""
     return block.weight * kernel(block.X.astype(Z.dtype), Z)
-
-
-def _rows(columns: Float[np.ndarray, "n c"], block: Block) -> Float[Array, "b c"]:
-    part = columns[block.start : block.start + block.length]
-    return jnp.asarray(np.pad(part, [(0, block.X.shape[0] - block.length), (0, 0)]))
 
 
 def _total(parts: Iterable[Array]) -> Array:

@@ -173,9 +173,7 @@ def _outputs(kernel: Kernel, stream: Stream, points: Float[Array, "b d"], alpha:
     """k(points, X)α, the rows of X streamed."""
     total = jnp.zeros((points.shape[0], alpha.shape[1]), alpha.dtype)
     for block in stream.blocks():
-        part = alpha[block.start : block.start + block.length]
-        part = jnp.pad(part, [(0, block.X.shape[0] - block.length), (0, 0)])
-        total = total + kernel.matvec(points, block.X.astype(points.dtype), part)
+        total = total + kernel.matvec(points, block.X.astype(points.dtype), block.of(alpha))
     return total
 
 

@@ -21,6 +21,11 @@ class Block(NamedTuple):
     X: Float[Array, "b d"]
     weight: Float[Array, "b 1"]
 
+    def of(self, values: Float[Array, "n c"] | Float[np.ndarray, "n c"]) -> Float[Array, "b c"]:
+        """The rows of `values` that belong to these, and zeros beside those that only fill the block."""
+        part = jnp.asarray(values[self.start : self.start + self.length])
+        return jnp.pad(part, [(0, self.X.shape[0] - self.length), (0, 0)])
+
 
 class Stream(NamedTuple):
     """The rows of X in blocks of one size."""
