@@ -1,6 +1,6 @@
 """Any function at all: duals by Gauss–Legendre quadrature of its Hermite coefficients, row by row."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
@@ -16,7 +16,6 @@ from rfjax.activations.kinks import Kinks, kinks_of
 from rfjax.numerics import Covariance, gaussian_quadrature, hermite_functions, matmul, safe_divide, safe_sqrt
 
 _NOISE = 10.0  # a remainder below this many units of rounding is rounding
-_UNROLL = 12  # terms of the series in one fused pass over the pairs
 
 Function = Callable[[Float[Array, "..."]], Float[Array, "..."]]
 
@@ -71,6 +70,16 @@ class Quadrature(Nonlinearity):
                 found[order] = float(near)
         return found
 
+    @property
+    def _parity(self) -> int:
+        """1 for an even σ, −1 for an odd one, 0 for any other."""
+        z, *_ = _host(self.breaks, self.terms)
+        values, mirrored = host_values(self.function, z), host_values(self.function, -z)
+        for sign in (1, -1):
+            if np.abs(values - sign * mirrored).max() <= 1e-14 * np.abs(values).max():
+                return sign
+        return 0
+
     def _rows(
         self, function: Function, q: Float[Array, "..."], kinks: Kinks
     ) -> tuple[Float[Array, "terms+3 ..."], Float[Array, "2 ..."], Float[Array, "..."]]:
@@ -103,23 +112,14 @@ class Quadrature(Nonlinearity):
         one, less_one, left = self._rows(self.function, pair.left, kinks)
         two, less_two, right = self._rows(self.function, pair.right, kinks)
         c, closeness = pair.correlation, safe_divide(2 * pair.below, pair.below + pair.above)
-        own = (
-            kinks.rows(pair.left, self.terms, side=0).at[-2:, 0].set(less_one),
-            kinks.rows(pair.right, self.terms, side=1).at[-2:, 0].set(less_two),
-        )
-
-        def term(carry, coefficients):
-            # Σ (a−b)² and Σ ab(1−c^k) = (1−c)Σ_j c^j Σ_{k>j} ab are sums of small terms near c = 1, where
-            # √(κ11 κ22) − Σ ab c^k would cancel.
-            apart, above, total = carry
-            a, b, p, q = coefficients
-            above = above + (a * b - sum(r * s for r, s in zip(p, q, strict=True)))
-            return (apart + (a - b) ** 2, above, total * c + above), None
-
-        zero = jnp.zeros(jnp.broadcast_shapes(left.shape, right.shape, c.shape), c.dtype)
-        rows = tuple(v[:0:-1] for v in (one, two, *own))
-        (apart, _, total), _ = lax.scan(term, (zero, zero, zero), rows, unroll=_UNROLL)
-        apart, turned = apart + (one[0] - two[0]) ** 2, closeness * total
+        rows = [one, two]
+        if kinks.parts:
+            rows += [
+                kinks.rows(pair.left, self.terms, side=0).at[-2:, 0].set(less_one),
+                kinks.rows(pair.right, self.terms, side=1).at[-2:, 0].set(less_two),
+            ]
+        apart, total = _apart_and_below(c, rows, 0 if kinks.parts else self._parity)
+        turned = closeness * total
         apart = apart - jnp.sum((less_one - less_two) ** 2, axis=0) + kinks.apart(pair, self.terms)
         turned = turned + kinks.below(pair)
         a, b = safe_sqrt(left), safe_sqrt(right)
@@ -130,16 +130,15 @@ class Quadrature(Nonlinearity):
         kinks = kinks_of({order - 1: jump for order, jump in self._jumps.items()})
         one, *_ = self._rows(self._slope, pair.left, kinks)
         two, *_ = self._rows(self._slope, pair.right, kinks)
-        own = (kinks.rows(q, self.terms, side) for side, q in enumerate((pair.left, pair.right)))
-        c = pair.correlation
-
-        def term(carry, coefficients):
-            a, b, p, q = coefficients
-            return carry * c + (a * b - sum(r * s for r, s in zip(p, q, strict=True))), None
-
-        total = jnp.zeros(jnp.broadcast_shapes(pair.left.shape, pair.right.shape, c.shape), c.dtype)
-        total, _ = lax.scan(term, total, tuple(v[::-1] for v in (one, two, *own)), unroll=_UNROLL)
-        return total + kinks.cross(pair)
+        rows, parity, c = [one, two], -self._parity, pair.correlation
+        if kinks.parts:
+            rows, parity = rows + [kinks.rows(q, self.terms, s) for s, q in enumerate((pair.left, pair.right))], 0
+        total, _ = lax.scan(
+            lambda total, row: (total * _step(c, parity) + _weight(*row), None),
+            _zero(c, rows),
+            tuple(v[_degrees(parity)][::-1] for v in rows),
+        )
+        return (total * c if parity == -1 else total) + kinks.cross(pair)
 
     def _coefficients(self, degree: int, scale: float, shift: float) -> Float[np.ndarray, " k"]:
         z, _, basis = _host(graded_breaks(self.breaks, scale, shift), degree)
@@ -156,6 +155,49 @@ class Quadrature(Nonlinearity):
     @property
     def relu_slopes(self) -> None:
         return None
+
+
+def _apart_and_below(
+    c: Float[Array, "..."], rows: Sequence[Float[Array, "..."]], parity: int
+) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    """Σ_k (a_k − b_k)² and Σ_k w_k(1 − c^k)/(1 − c), w_k = a_k b_k − what kinks take out of it.
+
+    Both are sums of small terms near c = 1, where √(κ11 κ22) − Σ ab c^k would cancel.  With W_j = Σ_{k>j} w_k:
+
+        Σ_k w_k(1 − c^k)/(1 − c) = Σ_j c^j W_j                        and, where w_k = 0 for every second k,
+                                 = (1 + c) Σ_j c^{2j} W_{2j}          (even)
+                                 = W_0 + c(1 + c) Σ_j c^{2j} W_{2j+1} (odd)
+    """
+
+    def term(carry: tuple[Array, Array, Array], row: tuple[Array, ...]) -> tuple[tuple[Array, Array, Array], None]:
+        apart, above, total = carry
+        above = above + _weight(*row)
+        return (apart + (row[0] - row[1]) ** 2, above, total * _step(c, parity) + above), None
+
+    kept = [v[_degrees(parity)] for v in rows]
+    zero = _zero(c, rows)
+    (apart, above, total), _ = lax.scan(term, (zero, zero, zero), tuple(v[:0:-1] for v in kept))
+    apart = apart + (kept[0][0] - kept[1][0]) ** 2
+    if parity == -1:
+        return apart, above + _weight(*(v[0] for v in kept)) + c * (1 + c) * total
+    return apart, (1 + c) * total if parity == 1 else total
+
+
+def _degrees(parity: int) -> slice:
+    return {0: slice(None), 1: slice(0, None, 2), -1: slice(1, None, 2)}[parity]
+
+
+def _step(c: Float[Array, "..."], parity: int) -> Float[Array, "..."]:
+    return c**2 if parity else c
+
+
+def _zero(c: Float[Array, "..."], rows: Sequence[Float[Array, "..."]]) -> Float[Array, "..."]:
+    return jnp.zeros(jnp.broadcast_shapes(c.shape, *(v.shape[1:] for v in rows[:2])), c.dtype)
+
+
+def _weight(a: Array, b: Array, *kinks: Array) -> Array:
+    """a_k b_k without what kinks take out of it."""
+    return a * b - sum(p * q for p, q in zip(*kinks, strict=True)) if kinks else a * b
 
 
 _PLACES = {"jax.numpy": jax.numpy, "jax.nn": jax.nn, "jax.scipy.special": jax.scipy.special, "jax.lax": lax}
