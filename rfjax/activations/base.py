@@ -55,6 +55,11 @@ class Nonlinearity(eqx.Module):
     def centres(self) -> tuple[float, ...]:
         """The points around which σ is not smooth, or changes on the scale of one unit; quadrature is finer there."""
 
+    @property
+    def passes(self) -> int:
+        """About how many closed forms, an arcsine with a few roots, its duals cost."""
+        return 1
+
     @final
     def propagate(self, pair: Covariance) -> Covariance:
         """The second moments of (σ(u), σ(v)) for a centred Gaussian pair (u, v), without cancellation."""

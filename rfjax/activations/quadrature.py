@@ -145,6 +145,10 @@ class Quadrature(Nonlinearity):
         return host_values(self.function, scale * z + shift) @ basis
 
     @property
+    def passes(self) -> int:
+        return max(1, self.terms // 8)
+
+    @property
     def homogeneity(self) -> None:
         return None
 

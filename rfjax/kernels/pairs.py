@@ -8,7 +8,7 @@ points themselves.
 import abc
 from collections.abc import Callable
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -105,14 +105,18 @@ class CrossPairs(Pairs):
 
         Where no two points are nearly parallel or opposite, `function` reads the product, and no matrix holds the angles.
         """
-        crowded = anywhere(self._others(self._angles()[0] < NEAR_ANGLE))
+        here, elsewhere = (self._in_branch("norms", "_product") for _ in range(2))
+
+        def fitted() -> Float[Array, "n m"]:
+            smaller, beyond = here._angles()
+            crowded = anywhere(here._others(smaller < NEAR_ANGLE))
+            return lax.cond(crowded, corrected, lambda: function(smaller, beyond))
 
         def corrected() -> Float[Array, "n m"]:
-            folded = self._in_branch("norms", "_product").folded
-            here = self._in_branch("norms", folded=folded)
-            return lax.cond(holds, lambda: function(jnp.abs(folded), folded < 0), lambda: otherwise(here))
+            folded = here._in_branch("norms", "_product").folded
+            return function(jnp.abs(folded), folded < 0)
 
-        return lax.cond(holds & ~crowded, lambda: function(*self._angles()), corrected)
+        return lax.cond(holds, fitted, lambda: otherwise(elsewhere))
 
     def _angles(self) -> tuple[Float[Array, "n m"], Bool[Array, "n m"]]:
         """1 − |cos θ| and whether cos θ < 0, by the product alone."""
@@ -121,10 +125,21 @@ class CrossPairs(Pairs):
         smaller = jnp.maximum(1 - jnp.abs(cosine), 0)  # beyond 0 is rounding
         return smaller if self.identity is None else jnp.where(self._same, 1 - _one(self.norms[0]), smaller), cosine < 0
 
-    def _in_branch(self, *names: str, **known: Array) -> "CrossPairs":
+    def _in_branch(self, *names: str) -> "CrossPairs":
         """The same pairs for a branch of `lax.cond`, whose values must not be remembered outside of it."""
         pairs = CrossPairs(self.X, self.Y, self.identity)
-        vars(pairs).update({name: getattr(self, name) for name in names}, **known)
+        vars(pairs).update({name: getattr(self, name) for name in names})
+        return pairs
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """What a function that takes arrays alone needs to make these pairs again: `CrossPairs.of(X, Y, known)`."""
+        return {"identity": self.identity, "norms": self.norms, "_product": self._product}
+
+    @classmethod
+    def of(cls, X: Float[Array, "n d"], Y: Float[Array, "m d"], known: dict[str, Any]) -> "CrossPairs":
+        pairs = cls(X, Y)
+        vars(pairs).update(known)
         return pairs
 
     @cached_property
