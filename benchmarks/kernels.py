@@ -4,6 +4,7 @@
 |---|---|---|
 | depth | what do layers cost? | 1.3 bare products at any depth |
 | peer | how fast is neural-tangents here? | half of its time; at depth 3 and 10 a quarter and a twelfth |
+| fitted | what do activations without a closed form cost? | 1.5 times as much as erf |
 | call | what does a small plain call cost, its kernel made anew? | 1 ms, nothing compiled |
 | ragged | what do tiles cost at sizes that they do not divide? | 1.5 calls without a bound |
 | matvec | what do products without the matrix cost? | 1 GiB; half the rate of tiles of plain inner products |
@@ -38,7 +39,8 @@ class Sizes:
     """What is measured: n points in d dimensions, depths of networks, repetitions.
 
     large: points of the largest Gram matrix.  points: of products with a vector.  few: repetitions of these two.  many:
-    of the small calls.  depth, activations: of networks outside the group depth.  kernels: whose errors are measured;
+    of the small calls.  depth, activations: of networks outside the group depth.  fitted:
+    activations by quadrature.  kernels: whose errors are measured;
     None for all.
     """
 
@@ -49,6 +51,7 @@ class Sizes:
     depths: tuple[int, ...] = (1, 3, 10, 50)
     depth: int = 3
     activations: tuple[str, ...] = ("erf", "gelu")
+    fitted: tuple[str, ...] = ("tanh", "silu", "softplus")
     ragged: tuple[tuple[int, int], ...] = ((101, 100), (1009, 997))
     repetitions: int = 9
     few: int = 3
@@ -58,8 +61,8 @@ class Sizes:
 
 PRESETS = {
     "smoke": Sizes(
-        n=48, large=48, points=300, d=7, depths=(1,), depth=1, activations=("erf",), ragged=((11, 10),), repetitions=2, few=1,
-        many=3, kernels=("rbf",),
+        n=48, large=48, points=300, d=7, depths=(1,), depth=1, activations=("erf",), fitted=("tanh",), ragged=((11, 10),),
+        repetitions=2, few=1, many=3, kernels=("rbf",),
     ),
     "default": Sizes(),
 }  # fmt: skip
@@ -172,6 +175,28 @@ def _peer_kernel(stax: Any, activation: str, depth: int, b_std: float) -> Callab
     layers = [layer for _ in range(depth) for layer in (dense(), nonlinearity())]
     kernel_fn = stax.serial(*layers, dense())[2]
     return jax.jit(lambda X: kernel_fn(X, None, "ntk"))
+
+
+def _fitted(sizes: Sizes) -> Iterator[Case]:
+    for activation in sizes.fitted:
+        yield partial(_beside_erf, activation, sizes)
+
+
+def _beside_erf(activation: str, sizes: Sizes) -> list[Row]:
+    """k(X) of an activation without a closed form beside that of erf, and beside the bare product."""
+    X = _points(sizes.n, sizes.d, unequal=True)
+
+    def kernel(name: str) -> rf.Kernel:
+        return rf.ntk(rf.mlp(depth=sizes.depth, width=1, activation=getattr(rf.activations, name), b_std=0.1))
+
+    ours, erf = kernel(activation), kernel("erf")
+    times = interleaved({"kernel": lambda: ours(X), "erf": lambda: erf(X), BARE: lambda: bare(X, X)}, sizes.repetitions)
+    settings = _settings(sizes.n, sizes.n, sizes.d, depth=sizes.depth, activation=activation, b_std=0.1)
+    targets = {"erf": {"ratio": 1.5}, BARE: {}}
+    return [
+        beside("fitted", f"k(X) {activation}", settings, times, "kernel", other, target)
+        for other, target in targets.items()
+    ]
 
 
 def _call(sizes: Sizes) -> Iterator[Case]:
@@ -299,6 +324,7 @@ def _points(n: int, d: int, *, seed: int = 0, unequal: bool = False) -> Float[Ar
 GROUPS: dict[str, Callable[[Sizes], Iterator[Case]]] = {
     "depth": _depth,
     "peer": _peer,
+    "fitted": _fitted,
     "call": _call,
     "ragged": _ragged,
     "matvec": _matvec,

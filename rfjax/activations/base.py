@@ -60,6 +60,11 @@ class Nonlinearity(eqx.Module):
         """About how many closed forms, an arcsine with a few roots, its duals cost."""
         return 1
 
+    @property
+    def fuses(self) -> bool:
+        """Whether compilers make one loop over all pairs of the duals of several layers in a row."""
+        return False
+
     @final
     def propagate(self, pair: Covariance) -> Covariance:
         """The second moments of (σ(u), σ(v)) for a centred Gaussian pair (u, v), without cancellation."""

@@ -65,6 +65,10 @@ class Erf(Nonlinearity):
         return a
 
     @property
+    def fuses(self) -> bool:
+        return True
+
+    @property
     def homogeneity(self) -> None:
         return None
 

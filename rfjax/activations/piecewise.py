@@ -58,6 +58,10 @@ class LeakyReLU(Nonlinearity):
         return mean, inside**2 * (scale * scale + shift * shift - second) + outside**2 * second
 
     @property
+    def fuses(self) -> bool:
+        return True
+
+    @property
     def homogeneity(self) -> int:
         return 1
 

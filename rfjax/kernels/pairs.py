@@ -138,6 +138,7 @@ class CrossPairs(Pairs):
 
     @classmethod
     def of(cls, X: Float[Array, "n d"], Y: Float[Array, "m d"], known: dict[str, Any]) -> "CrossPairs":
+        """The pairs of X and Y of which `known` was found before."""
         pairs = cls(X, Y)
         vars(pairs).update(known)
         return pairs

@@ -72,6 +72,11 @@ class Layer(eqx.Module):
         `before` says so of the units that go in.
         """
 
+    @property
+    def fuses(self) -> bool:
+        """Whether compilers make one loop over all pairs of several such layers in a row."""
+        return False
+
     @abc.abstractmethod
     def homogeneity(self, degree: float | None) -> float | None:
         """The p of q(x, y) = ‖x‖ᵖ‖y‖ᵖ f(cos θ) after the layer, for x and y nonzero, when it is `degree` before; else None.

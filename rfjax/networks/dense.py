@@ -145,6 +145,10 @@ class Dense(Layer):
     def width_out(self, in_dim: int) -> int:
         return self.width
 
+    @property
+    def fuses(self) -> bool:
+        return True
+
     def fresh(self, before: bool = False) -> bool:
         return True
 
@@ -181,6 +185,10 @@ class Activation(Layer):
 
     def width_out(self, in_dim: int) -> int:
         return in_dim
+
+    @property
+    def fuses(self) -> bool:
+        return self.function.fuses
 
     def fresh(self, before: bool = False) -> bool:
         return False

@@ -15,7 +15,8 @@ from rfjax.networks.base import Layer, Params, State
 from rfjax.networks.dense import Activation, Dense
 from rfjax.networks.repeat import iterate
 
-_UNROLLED = 2  # repetitions; three and more compile and run faster as a loop (XLA fuses less twice)
+_UNROLLED = 2  # repetitions that are written out: three and more compile and run faster as a loop
+_FUSED = 4  # of layers that are one loop over all pairs together
 
 
 class Serial(Layer):
@@ -52,7 +53,8 @@ class Serial(Layer):
         return X
 
     def _propagate(self, state: State) -> State:
-        for start, period, times in _runs([_kind(layer) for layer in self.layers]):
+        unrolled = _FUSED if all(layer.fuses for layer in self.layers) else _UNROLLED
+        for start, period, times in _runs([_kind(layer) for layer in self.layers], unrolled):
             layers = [self.layers[start + i * period : start + (i + 1) * period] for i in range(times)]
             if times == 1:
                 state = _through(layers[0], state)
@@ -110,8 +112,9 @@ def _kind(layer: Layer) -> Any:
     return structure, tuple(jax.typeof(leaf) for leaf in leaves)
 
 
-def _runs(kinds: Sequence[Any]) -> Iterator[tuple[int, int, int]]:
-    """(start, period, times) that cover a sequence in order; times > 1 is a repetition long enough to be a loop.
+def _runs(kinds: Sequence[Any], unrolled: int) -> Iterator[tuple[int, int, int]]:
+    """(start, period, times) that cover a sequence in order; times > 1 is a repetition long enough to be a loop:
+    more than `unrolled` times.
 
     At every place the repetition that covers most is taken, and of those the one of the shortest period.
     """
@@ -119,12 +122,12 @@ def _runs(kinds: Sequence[Any]) -> Iterator[tuple[int, int, int]]:
     names, start = [index[kind] for kind in kinds], 0
     while start < len(names):
         best, rest = (start, 1, 1), len(names) - start
-        for period in range(1, rest // (_UNROLLED + 1) + 1):
+        for period in range(1, rest // (unrolled + 1) + 1):
             same = 0
             while same < rest - period and names[start + same] == names[start + same + period]:
                 same += 1
             times = same // period + 1
-            if times > _UNROLLED and times * period > best[1] * best[2]:
+            if times > unrolled and times * period > best[1] * best[2]:
                 best = start, period, times
         yield best
         start += best[1] * best[2]

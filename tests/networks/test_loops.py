@@ -39,7 +39,7 @@ def one_by_one(layers, state):
     ],
 )
 def test_repetitions_are_found(sequence, runs):
-    assert list(_runs(sequence)) == runs
+    assert list(_runs(sequence, 2)) == runs
 
 
 @pytest.mark.slow
