@@ -181,7 +181,7 @@ def compilations():
     """Counts what XLA compiles inside a `with` block, after the checks on values of good data have been compiled."""
     for good in (X, Y, X[:, :2], X[:5], Y[:5]):
         checks._values("X", good)
-    jax.random.split(KEY, 2), jax.random.split(KEY, (2, 2)), X[None], X[:, :, None]
+    jax.random.key(0), jax.random.split(KEY, 2), jax.random.split(KEY, (2, 2)), X[None], X[:, :, None]
     count = 0
 
     def listen(event, duration, **_):

@@ -97,7 +97,7 @@ class Experiment:
 
         **Raises** StorageError when `out` cannot be used, RuntimeError without float64.
         """
-        if jnp.zeros(()).dtype != jnp.float64:
+        if jnp.result_type(float) != jnp.float64:
             raise RuntimeError("experiments run in float64: jax.config.update('jax_enable_x64', True) first")
         configuration = {"experiment": self.name, **dataclasses.asdict(spec)}
         rows = run_cells(

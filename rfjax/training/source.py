@@ -18,7 +18,7 @@ class Source:
         self.batch_size = None if batch_size is None else checks.count("batch_size", batch_size)
         self.data, self.loss, self.exact = data, loss, exact
         self.task: Task | None = task
-        self.dtype: Any = jnp.zeros(()).dtype
+        self.dtype: Any = jnp.result_type(float)
         self.trailing: tuple[int, ...] = ()
         if not callable(loss):
             raise TypeError(f"loss must be a function of (predictions, y), got {type(loss).__name__}")
