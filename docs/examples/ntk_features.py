@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from rfjax.plots.features import Curve, compare_maps
 
 DOCS = Path(__file__).parents[1]
-MEASURED = DOCS / "measured/ntk_features.json"
+MEASURED = sorted(DOCS.glob("measured/ntk_features-*.json"))
 ROWS = {  # what a row of panels shows, from a measurement
     "distance to the exact kernel": lambda row: row["error"],
     "error on new points": lambda row: row["settings"]["test_error"],
@@ -30,7 +30,8 @@ def panels(rows: list[dict]) -> Panels:
         if row["against"] not in (None, "exact"):  # a roofline
             continue
         settings = row["settings"]
-        title = f"{settings['data']}, n = {settings['n']:,}, depth {settings['depth']}"
+        data = row["group"] + (" made up" if settings["data"] == "made up" else "")
+        title = f"{data}, n = {settings['n']:,}, depth {settings['depth']}"
         found.setdefault(title, []).append(row)
     return found
 
@@ -68,11 +69,12 @@ def draw(found: Panels) -> plt.Figure:
     return figure
 
 
-def main(measured: Path = MEASURED, out: Path = DOCS) -> None:
+def main(out: Path = DOCS, *measured: Path) -> None:
     """Draw what was measured to `ntk_features.png` and `.svg` in the folder figures of `out`."""
+    rows = [row for file in measured or MEASURED for row in json.loads(file.read_text())["rows"]]
     (out / "figures").mkdir(parents=True, exist_ok=True)
     with plt.rc_context({"svg.hashsalt": "ntk_features"}):
-        figure = draw(panels(json.loads(measured.read_text())["rows"]))
+        figure = draw(panels(rows))
         figure.savefig(out / "figures/ntk_features.png", dpi=120)
         figure.savefig(out / "figures/ntk_features.svg", metadata={"Date": None})
     plt.close(figure)

@@ -32,5 +32,5 @@ def test_ntk_features_are_measured_and_drawn(smoke, tmp_path):
     spec = importlib.util.spec_from_file_location("drawing", ROOT / "docs/examples/ntk_features.py")
     drawing = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(drawing)
-    drawing.main(tmp_path / "ntk_features.json", tmp_path)
+    drawing.main(tmp_path, tmp_path / "ntk_features.json")
     assert (tmp_path / "figures/ntk_features.svg").stat().st_size > 10_000
