@@ -36,7 +36,7 @@ class Sizes:
     """
 
     data: Path | None = None
-    rows: int = 40_000
+    rows: int = 36_000
     test: int = 4000
     depths: tuple[int, ...] = (2, 3)
     columns: tuple[int, ...] = (1024, 2048, 4096, 8192, 16384)

@@ -14,6 +14,8 @@ from rfjax.networks import Params
 from rfjax.training.metrics import Diagnostic, Metric
 from rfjax.training.objectives import ExactRisk, Objective, Samples
 
+_DRAWN = 2**21  # bytes of what is drawn at once
+
 Settings = dict[str, Array]
 Optimizer = optax.GradientTransformation | Callable[..., optax.GradientTransformation]
 
@@ -59,24 +61,27 @@ class Loop(eqx.Module):
     metrics: tuple[tuple[str, Metric], ...]
     optimizer: Optimizer = eqx.field(static=True)
     patience: int | None = eqx.field(static=True)
+    ahead: int = eqx.field(static=True)  # for at most how many steps is drawn at once
 
     def method(self, settings: Settings) -> optax.GradientTransformation:
         """The optimiser of one run."""
         optimizer: Any = self.optimizer
         return optimizer(**settings) if settings else optimizer
 
-    def step(
-        self, params: Params, state: Any, settings: Settings, key: PRNGKeyArray, time: Int[Array, ""]
-    ) -> tuple[Params, Any, Float[Array, ""]]:
+    def draw(self, key: PRNGKeyArray, time: Int[Array, ""]) -> Any:
+        """What is random in the step of this number."""
+        return self.objective.draw(jax.random.fold_in(key, time))
+
+    def step(self, params: Params, state: Any, settings: Settings, drawn: Any) -> tuple[Params, Any, Float[Array, ""]]:
         """One update of the optimiser, and the loss before it."""
-        value, gradient = jax.value_and_grad(self.objective.loss)(params, jax.random.fold_in(key, time))
+        value, gradient = jax.value_and_grad(self.objective.loss)(params, drawn)
         updates, state = optax.with_extra_args_support(self.method(settings)).update(
             gradient,
             state,
             params,
             value=value,
             grad=gradient,
-            value_fn=lambda p: self.objective.loss(p, jax.random.fold_in(key, time)),
+            value_fn=lambda p: self.objective.loss(p, drawn),
         )
         return optax.apply_updates(params, updates), state, value
 
@@ -134,18 +139,28 @@ def descend(
     their parameters from record to record.
     """
     data_keys = runs.each(_data_key, (0,))(runs.keys)
-    step, measure = runs.each(loop.step, (0, 0, 0, 0, None)), runs.each(loop.measure, (0, 0, 0, None))
+    step, measure = runs.each(loop.step, (0, 0, 0, 0)), runs.each(loop.measure, (0, 0, 0, None))
+    draw = jax.vmap(runs.each(loop.draw, (0, None)), (None, 0))
+    # Draws for a step alone cost as much in calls as in numbers.
+    each = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(jax.eval_shape(draw, data_keys, schedule[:1])))
+    block = max(1, min(loop.ahead, _DRAWN // max(each, 1)))
 
     def advance(now: Progressed) -> Progressed:
         begin, end = schedule[jnp.maximum(now.record - 1, 0)], schedule[now.record]
 
-        def once(t: Int[Array, ""], carry: tuple[Params, Any, Array]) -> tuple[Params, Any, Array]:
-            params, state, value = step(*carry[:2], runs.settings, data_keys, t)
-            return params, state, jnp.where(jnp.isfinite(value), carry[2], jnp.minimum(carry[2], t))
+        def some(carry: tuple[Array, Params, Any, Array]) -> tuple[Array, Params, Any, Array]:
+            start = carry[0]
+            drawn = draw(data_keys, start + jnp.arange(block, dtype=start.dtype))
 
-        params, state, first = lax.fori_loop(
-            begin, end, once, (now.params, now.state, jnp.broadcast_to(end, now.taken.shape))
-        )
+            def once(t: Int[Array, ""], carry: tuple[Params, Any, Array]) -> tuple[Params, Any, Array]:
+                params, state, value = step(*carry[:2], runs.settings, jax.tree.map(lambda v: v[t - start], drawn))
+                return params, state, jnp.where(jnp.isfinite(value), carry[2], jnp.minimum(carry[2], t))
+
+            stop = jnp.minimum(start + block, end)
+            return (stop, *lax.fori_loop(start, stop, once, carry[1:]))
+
+        first = jnp.broadcast_to(end, now.taken.shape)
+        _, params, state, first = lax.while_loop(lambda c: c[0] < end, some, (begin, now.params, now.state, first))
         measured: Measured = measure(params, runs.start, data_keys, end)
         active, finite = ~now.stopped, jnp.isfinite(measured.loss)
         good = active & finite

@@ -2,11 +2,12 @@
 
 import abc
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from rfjax import checks
 from rfjax.features import network_neurons
@@ -23,10 +24,14 @@ def half_mean_square(predictions: Float[Array, "n ..."], y: Float[Array, "n ..."
 
 
 class Objective(eqx.Module):
-    """A scalar function of the parameters, with a fresh key each step for what is random in it."""
+    """A scalar function of the parameters and of what is drawn at random for a step, which does not depend on them."""
 
     @abc.abstractmethod
-    def loss(self, params: Params, key: PRNGKeyArray) -> Float[Array, ""]:
+    def draw(self, key: PRNGKeyArray) -> Any:
+        """What is random in one step: rows, samples, the key of Dropout's masks."""
+
+    @abc.abstractmethod
+    def loss(self, params: Params, drawn: Any) -> Float[Array, ""]:
         """What one step descends on."""
 
     @abc.abstractmethod
@@ -46,12 +51,15 @@ class Samples(Objective):
     batch_size: int | None = eqx.field(static=True)
     criterion: Loss = eqx.field(static=True)
 
-    def loss(self, params: Params, key: PRNGKeyArray) -> Float[Array, ""]:
-        X, y = self.X, self.y
-        if self.batch_size is not None:
-            rows = jax.random.randint(key, (self.batch_size,), 0, X.shape[0])
-            X, y = X[rows], y[rows]
-        return _loss(self.function, params, X, y, self.criterion, _mask_key(key))
+    def draw(self, key: PRNGKeyArray) -> tuple[Int[Array, " batch"] | None, PRNGKeyArray]:
+        size = self.batch_size
+        rows = None if size is None else jax.random.randint(key, (size,), 0, self.X.shape[0])
+        return rows, _mask_key(key)
+
+    def loss(self, params: Params, drawn: tuple[Int[Array, " batch"] | None, PRNGKeyArray]) -> Float[Array, ""]:
+        rows, key = drawn
+        X, y = (self.X, self.y) if rows is None else (self.X[rows], self.y[rows])
+        return _loss(self.function, params, X, y, self.criterion, key)
 
     def report(self, params: Params, key: PRNGKeyArray) -> Float[Array, ""]:
         return _loss(self.function, params, self.X, self.y, self.criterion)
@@ -65,9 +73,14 @@ class Stream(Objective):
     batch_size: int = eqx.field(static=True)
     criterion: Loss = eqx.field(static=True)
 
-    def loss(self, params: Params, key: PRNGKeyArray) -> Float[Array, ""]:
-        X, y = self.task.sample(key, self.batch_size)
-        return _loss(self.function, params, X, y, self.criterion, _mask_key(key))
+    def draw(self, key: PRNGKeyArray) -> tuple[Float[Array, "batch d"], Float[Array, "batch ..."], PRNGKeyArray]:
+        return *self.task.sample(key, self.batch_size), _mask_key(key)
+
+    def loss(
+        self, params: Params, drawn: tuple[Float[Array, "batch d"], Float[Array, "batch ..."], PRNGKeyArray]
+    ) -> Float[Array, ""]:
+        X, y, key = drawn
+        return _loss(self.function, params, X, y, self.criterion, key)
 
     def report(self, params: Params, key: PRNGKeyArray) -> Float[Array, ""]:
         X, y = self.task.sample(key, self.batch_size)
@@ -94,11 +107,14 @@ class ExactRisk(Objective):
         assert found is not None
         return exact_risk(*found, self.task)
 
-    def loss(self, params: Params, key: PRNGKeyArray) -> Float[Array, ""]:
+    def draw(self, key: PRNGKeyArray) -> None:
+        return None
+
+    def loss(self, params: Params, drawn: None) -> Float[Array, ""]:
         return self.risk(params) / 2
 
     def report(self, params: Params, key: PRNGKeyArray) -> Float[Array, ""]:
-        return self.loss(params, key)
+        return self.loss(params, None)
 
 
 def _loss(

@@ -25,6 +25,7 @@ from rfjax.training.run import Run
 from rfjax.training.source import Source
 
 RECORDS = 100  # in a history, when nothing is said
+_AHEAD = 64  # steps at most whose batches are drawn at once
 
 
 def train(
@@ -119,7 +120,9 @@ def train(
         if held_out is None:
             raise ValueError("patience counts records without a better validation loss: pass validation=(X, y)")
     limit = jnp.asarray(-jnp.inf if target_risk is None else target_risk, float)
-    loop = Loop(objective, held_out, risk, limit, tuple((metrics or {}).items()), optimizer, patience)
+    apart = max(1, steps // max(1, len(recorded) - 1))  # steps from record to record, on average
+    ahead = min(_AHEAD, 1 << apart.bit_length() - 1)  # a power of two: few programs for many schedules
+    loop = Loop(objective, held_out, risk, limit, tuple((metrics or {}).items()), optimizer, patience, ahead)
     schedule = jnp.asarray(recorded)
     with reporter(progress, steps, "training") as report:
         end = _descent(loop, runs, schedule, report, checkpoint)
