@@ -1,11 +1,14 @@
 """The compiled loop: descend from one recorded step to the next, measure, and stop where there is reason to."""
 
+import itertools
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
@@ -14,7 +17,7 @@ from rfjax.networks import Params
 from rfjax.training.metrics import Diagnostic, Metric
 from rfjax.training.objectives import ExactRisk, Objective, Samples
 
-_DRAWN = 2**21  # bytes of what is drawn at once
+_DRAWN = 2**18  # bytes of what is drawn at once at most: they stay in a core's cache
 
 Settings = dict[str, Array]
 Optimizer = optax.GradientTransformation | Callable[..., optax.GradientTransformation]
@@ -36,6 +39,13 @@ class Best(NamedTuple):
     loss: Float[Array, "..."]
     step: Int[Array, "..."]
     waited: Int[Array, "..."]
+
+
+class Drawn(NamedTuple):
+    """What is random in the steps of the block of this number, for every piece of the runs."""
+
+    number: Int[Array, ""]
+    values: tuple[Any, ...]
 
 
 class Progressed(NamedTuple):
@@ -61,7 +71,8 @@ class Loop(eqx.Module):
     metrics: tuple[tuple[str, Metric], ...]
     optimizer: Optimizer = eqx.field(static=True)
     patience: int | None = eqx.field(static=True)
-    ahead: int = eqx.field(static=True)  # for at most how many steps is drawn at once
+    ahead: int = eqx.field(static=True)  # steps that are drawn for at once, at most
+    pieces: int = eqx.field(static=True)  # of the vector of runs, whose steps are taken side by side
 
     def method(self, settings: Settings) -> optax.GradientTransformation:
         """The optimiser of one run."""
@@ -109,6 +120,12 @@ class Runs(eqx.Module):
         """The function for every run."""
         return jax.vmap(function, axes) if self.keys.ndim else function
 
+    def drawing(self) -> "Runs":
+        """Those whose keys are for batches, which draw from their own stream: a run's key has drawn its parameters."""
+        return eqx.tree_at(
+            lambda runs: runs.keys, self, self.each(partial(jax.random.fold_in, data=0xDA7A), (0,))(self.keys)
+        )
+
 
 @eqx.filter_jit
 def begin(loop: Loop, runs: Runs, schedule: Int[Array, " T"]) -> Progressed:
@@ -136,32 +153,38 @@ def descend(
     """On to the record number `until`, or to where all runs have stopped.
 
     The loop itself is over unbatched step counts, so that runs pay no selects inside it; those that have stopped keep
-    their parameters from record to record.
+    their parameters from record to record.  What is random is drawn for a block of steps: for a step alone it costs as much
+    in calls as in numbers.
     """
-    data_keys = runs.each(_data_key, (0,))(runs.keys)
+    runs = runs.drawing()
     step, measure = runs.each(loop.step, (0, 0, 0, 0)), runs.each(loop.measure, (0, 0, 0, None))
     draw = jax.vmap(runs.each(loop.draw, (0, None)), (None, 0))
-    # Draws for a step alone cost as much in calls as in numbers.
-    each = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(jax.eval_shape(draw, data_keys, schedule[:1])))
-    block = max(1, min(loop.ahead, _DRAWN // max(each, 1)))
+    each = sum(
+        leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(jax.eval_shape(draw, runs.keys, schedule[:1]))
+    )
+    block = max(1, min(loop.ahead, _DRAWN // max(1, each)))
+    pieces = _cut(runs, loop.pieces)
 
-    def advance(now: Progressed) -> Progressed:
+    def draws(number: Int[Array, ""]) -> Drawn:
+        times = number * block + jnp.arange(block, dtype=number.dtype)
+        return Drawn(number, tuple(draw(piece.keys, times) for piece in pieces))
+
+    def once(t: Int[Array, ""], carry: tuple[Drawn, tuple[Any, ...]]) -> tuple[Drawn, tuple[Any, ...]]:
+        held = lax.cond(carry[0].number != t // block, lambda: draws(t // block), lambda: carry[0])
+        moved = []
+        for piece, drawn, (params, state, lost) in zip(pieces, held.values, carry[1], strict=True):
+            own = jax.tree.map(lambda values: values[t % block], drawn)
+            params, state, value = step(params, state, piece.settings, own)
+            moved.append((params, state, jnp.where(jnp.isfinite(value), lost, jnp.minimum(lost, t))))
+        return held, tuple(moved)
+
+    def advance(carry: tuple[Progressed, Drawn]) -> tuple[Progressed, Drawn]:
+        now, held = carry
         begin, end = schedule[jnp.maximum(now.record - 1, 0)], schedule[now.record]
-
-        def some(carry: tuple[Array, Params, Any, Array]) -> tuple[Array, Params, Any, Array]:
-            start = carry[0]
-            drawn = draw(data_keys, start + jnp.arange(block, dtype=start.dtype))
-
-            def once(t: Int[Array, ""], carry: tuple[Params, Any, Array]) -> tuple[Params, Any, Array]:
-                params, state, value = step(*carry[:2], runs.settings, jax.tree.map(lambda v: v[t - start], drawn))
-                return params, state, jnp.where(jnp.isfinite(value), carry[2], jnp.minimum(carry[2], t))
-
-            stop = jnp.minimum(start + block, end)
-            return (stop, *lax.fori_loop(start, stop, once, carry[1:]))
-
-        first = jnp.broadcast_to(end, now.taken.shape)
-        _, params, state, first = lax.while_loop(lambda c: c[0] < end, some, (begin, now.params, now.state, first))
-        measured: Measured = measure(params, runs.start, data_keys, end)
+        states = _cut((now.params, now.state, jnp.broadcast_to(end, now.taken.shape)), loop.pieces)
+        held, states = lax.fori_loop(begin, end, once, (held, states))
+        params, state, first = _glued(states)
+        measured: Measured = measure(params, runs.start, runs.keys, end)
         active, finite = ~now.stopped, jnp.isfinite(measured.loss)
         good = active & finite
         records = jax.tree.map(
@@ -180,7 +203,7 @@ def descend(
             fresh = Best(params, measured.validation, jnp.broadcast_to(end, better.shape), jnp.zeros_like(best.waited))
             best = _pick(better, fresh, best._replace(waited=best.waited + 1))
             stop |= best.waited >= loop.patience
-        return Progressed(
+        now = Progressed(
             now.record + 1,
             _pick(good, params, now.params),
             _pick(good, state, now.state),
@@ -190,8 +213,11 @@ def descend(
             records,
             best,
         )
+        return now, held
 
-    return lax.while_loop(lambda now: (now.record < until) & ~now.stopped.all(), advance, now)
+    none = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(draws, schedule[0]))
+    start = (now, none._replace(number=none.number - 1))
+    return lax.while_loop(lambda carry: (carry[0].record < until) & ~carry[0].stopped.all(), advance, start)[0]
 
 
 def _like(condition: Bool[Array, "..."], value: Array) -> Bool[Array, "..."]:
@@ -209,6 +235,14 @@ def _floating(value: Array) -> Float[Array, "..."]:
     return value if jnp.issubdtype(value.dtype, jnp.floating) else value.astype(float)
 
 
-def _data_key(key: PRNGKeyArray) -> PRNGKeyArray:
-    """Batches draw from their own stream: the run's key itself has drawn the initial parameters."""
-    return jax.random.fold_in(key, 0xDA7A)
+def _cut(tree: Any, pieces: int) -> tuple[Any, ...]:
+    """The pieces along the leading axis of all leaves, as nearly equal as can be."""
+    if pieces == 1:
+        return (tree,)
+    bounds = np.arange(pieces + 1) * jax.tree.leaves(tree)[0].shape[0] // pieces
+    return tuple(jax.tree.map(lambda leaf, i=i, j=j: leaf[i:j], tree) for i, j in itertools.pairwise(bounds))
+
+
+def _glued(pieces: tuple[Any, ...]) -> Any:
+    """The tree that was cut."""
+    return pieces[0] if len(pieces) == 1 else jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *pieces)

@@ -1,5 +1,6 @@
 """The gradient-descent baseline: any model, any optax optimiser, one compiled loop, many runs at once."""
 
+import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -25,7 +26,8 @@ from rfjax.training.run import Run
 from rfjax.training.source import Source
 
 RECORDS = 100  # in a history, when nothing is said
-_AHEAD = 64  # steps at most whose batches are drawn at once
+_AHEAD = 64  # steps that are drawn for at once, at most
+_PIECES, _PIECE = 8, 16  # of the vector of runs: at most so many, as each lengthens the program, of so many at least
 
 
 def train(
@@ -120,9 +122,9 @@ def train(
         if held_out is None:
             raise ValueError("patience counts records without a better validation loss: pass validation=(X, y)")
     limit = jnp.asarray(-jnp.inf if target_risk is None else target_risk, float)
-    apart = max(1, steps // max(1, len(recorded) - 1))  # steps from record to record, on average
-    ahead = min(_AHEAD, 1 << apart.bit_length() - 1)  # a power of two: few programs for many schedules
-    loop = Loop(objective, held_out, risk, limit, tuple((metrics or {}).items()), optimizer, patience, ahead)
+    named_metrics = tuple((metrics or {}).items())
+    ahead = 1 if checks.is_traced(runs) else _AHEAD  # under vmap runs may be at different steps, and draw at each
+    loop = Loop(objective, held_out, risk, limit, named_metrics, optimizer, patience, ahead, _pieces(runs))
     schedule = jnp.asarray(recorded)
     with reporter(progress, steps, "training") as report:
         end = _descent(loop, runs, schedule, report, checkpoint)
@@ -218,6 +220,16 @@ def _initial(net: Any, params: Params | None, keys: PRNGKeyArray, columns: int, 
                 f"got shape {list(leaf.shape)}"
             )
     return params
+
+
+def _pieces(runs: Runs) -> int:
+    """One a core, of many runs on a CPU, where the products of a batch are done on one core; otherwise one."""
+    if not runs.keys.ndim or checks.is_traced(runs) or jax.default_backend() != "cpu":
+        return 1
+    if any(len(leaf.devices()) > 1 for leaf in jax.tree.leaves(runs)):  # they are split already
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, _PIECES, runs.keys.shape[0] // _PIECE))
 
 
 def _schedule(record: int | Sequence[int] | None, steps: int) -> Int[np.ndarray, " T"]:

@@ -72,6 +72,28 @@ def test_without_a_vector_of_keys_settings_share_one_start():
     assert np.abs(moved).min() > 0
 
 
+def test_seeds_in_pieces_are_the_ones_alone(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
+    keys = jax.random.split(jax.random.key(1), 50)
+    arguments = {"optimizer": optax.sgd(0.05, momentum=0.9), "batch_size": 4, "steps": 150, "record": 37}
+    net = rf.mlp(depth=1, width=5, activation=jnp.tanh)
+    many = rf.train(net, (X, Y), key=keys, **arguments)
+    assert many.history.loss.shape == (50, 6)
+    for i in (0, 15, 16, 33, 49):  # on both sides of where three pieces are cut
+        alone = rf.train(net, (X, Y), key=keys[i], **arguments)
+        np.testing.assert_allclose(many(X[:5])[i], alone(X[:5]), rtol=1e-9, atol=1e-11)
+        np.testing.assert_allclose(many.history.loss[i], alone.history.loss, rtol=1e-9)
+
+
+def test_what_is_drawn_is_of_the_step_whatever_is_recorded():
+    task = rf.tasks.single_neuron(3, bias=-1.0)
+    often, seldom = (
+        rf.train(rf.neuron(), task, batch_size=4, optimizer=optax.sgd(0.1), steps=150, key=KEYS[0], record=record)
+        for record in (7, [100])
+    )
+    np.testing.assert_array_equal(often.params["weight"], seldom.params["weight"])
+
+
 def test_float32_runs_stay_float32():
     data = X.astype(np.float32), Y.astype(np.float32)
     run = rf.train(rf.neuron(), data, optimizer=optax.sgd, settings={"learning_rate": [0.1, 0.2]}, key=KEYS[0], steps=1)
