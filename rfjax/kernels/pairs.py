@@ -1,13 +1,13 @@
 """The geometry of pairs of points, computed once for every kernel that asks, and right where points nearly coincide.
 
 A Gram product loses the angle of near-coincident and antipodal points: 1 − cos θ = 2 sin²(θ/2) is rounding below
-θ ≈ √eps.  Where a cosine is close to ±1, blocks of rows that hold such a pair take it from the difference of the
-points themselves.
+θ ≈ √eps.  Where a cosine is close to ±1 it is taken from the difference of the points themselves: of a few neighbours
+of each point directly; of many by products of more digits, which leaves few.
 """
 
 import abc
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Self
 
 import jax
@@ -15,12 +15,13 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from rfjax.numerics import Covariance, anywhere, gram, less_multiple, norm, settled
+from rfjax.numerics import Covariance, anywhere, finer, gram, half_squared_distance, less_multiple, norm, settled
 
 NEAR_ANGLE = 5e-3  # |cos θ| beyond 1 − this is taken from differences: θ from the product is good to some eps/√1e-2
 NEAR_DISTANCE = 1e-2  # of ‖x‖² + ‖y‖², for distances: narrow kernels err by e^{−tτ/2}·t·eps, below 1e-5 at this τ
 _NEIGHBOURS = 3  # of a point, so close, that are corrected one at a time
 _BLOCK = 8  # rows that share one decision beyond that
+_TOGETHER = 2**16  # coordinates of pairs that are corrected at once: few beside a tile
 
 Features = Callable[[Float[Array, "n d"]], Float[Array, "n p"]]
 Matrix = Callable[[Float[Array, "n d"], Float[Array, "m d"]], Array]
@@ -95,10 +96,16 @@ class CrossPairs(Pairs):
         """
         a, b = self.norms
 
-        def close(folded: Float[Array, "n m"]) -> Bool[Array, "n m"]:
-            return self._others(jnp.abs(folded) < NEAR_ANGLE)
+        def close(folded: Float[Array, "n m"], fine: bool) -> Bool[Array, "n m"]:
+            return self._others(jnp.abs(folded) < NEAR_ANGLE * (finer(a.dtype) / 16 if fine else 1))
 
-        return _corrected(_small_angles, _signed(*self._angles()), close, (self.X, a), (self.Y, b.T))
+        def refined(folded: Float[Array, "n m"]) -> Float[Array, "n m"]:
+            beyond = folded < 0
+            sign = jnp.where(beyond, -1, 1).astype(folded.dtype)
+            smaller = half_squared_distance(self.X / _or_one(a), self.Y / _or_one(b.T), sign)
+            return _signed(jnp.maximum(smaller, 0), beyond)
+
+        return _corrected(_small_angles, refined, _signed(*self._angles()), close, (self.X, a), (self.Y, b.T))
 
     def by_angle(self, function: OfAngle, otherwise: Evaluate, holds: Bool[Array, ""]) -> Float[Array, "n m"]:
         """function(1 − |cos θ|, cos θ < 0), elementwise, where that `holds`, else otherwise(self).
@@ -159,20 +166,27 @@ class CrossPairs(Pairs):
 
     @cached_property
     def squared_distance(self) -> Float[Array, "n m"]:
-        centre = lax.stop_gradient(jnp.mean(self.Y, axis=0))  # distances do not change, and what cancels shrinks
+        centre = lax.stop_gradient(_centre(self.X, self.Y))  # distances do not change, and what cancels shrinks
         X, Y = self.X - centre, self.Y - centre
         largest = lax.stop_gradient(jnp.maximum(jnp.abs(X).max(), jnp.abs(Y).max()))
-        unit = jnp.where(largest**4 < jnp.inf, 1, largest)  # of what is squared: ∞ − ∞ is no distance
+        unit = jnp.where(largest**4 < jnp.inf, 1, _binade(largest))  # of what is squared: ∞ − ∞ is no distance
         X, Y = X / unit, Y / unit
         left, right = settled(jnp.sum(X**2, axis=1))[:, None], settled(jnp.sum(Y**2, axis=1))
+        farthest = lax.stop_gradient(jnp.maximum(left.max(), right.max()))
 
-        def close(square: Float[Array, "n m"]) -> Bool[Array, "n m"]:
-            return self._others(square <= unit * (unit * (NEAR_DISTANCE * (left + right))))
+        def close(square: Float[Array, "n m"], fine: bool) -> Bool[Array, "n m"]:
+            scale = 2 * finer(X.dtype) * farthest if fine else left + right
+            return self._others(square <= unit * (unit * (NEAR_DISTANCE * scale)))
+
+        def refined(_: Float[Array, "n m"]) -> Float[Array, "n m"]:
+            radius = 2 * _binade(jnp.sqrt(farthest))
+            half = half_squared_distance(X / radius, Y / radius)
+            return unit * (unit * (2 * radius**2 * jnp.maximum(half, 0)))
 
         square = unit * (unit * jnp.maximum(left + right - 2 * gram(X, Y), 0))
         if self.identity is not None:
             square = jnp.where(self._same, 0, square)
-        return _corrected(_distances, square, close, (self.X,), (self.Y,))
+        return _corrected(_distances, refined, square, close, (self.X,), (self.Y,))
 
     def inner(self, features: Features) -> Float[Array, "n m"]:
         return gram(features(self.X), features(self.Y))
@@ -224,6 +238,19 @@ class DiagonalPairs(Pairs):
         return values, values
 
 
+def _centre(X: Float[Array, "n d"], Y: Float[Array, "m d"]) -> Float[Array, " d"]:
+    """The mean of Y in so few digits that little is rounded where it is subtracted: multiples of an eighth of the spread."""
+    mean = jnp.mean(Y, axis=0)
+    step = _binade(jnp.maximum(jnp.abs(X - mean).max(), jnp.abs(Y - mean).max())) / 8
+    coarse = jnp.round(mean / step) * step
+    return jnp.where(jnp.isfinite(coarse), coarse, mean)
+
+
+def _binade(x: Float[Array, ""]) -> Float[Array, ""]:
+    """The power of two that is at most x, and more than half of it: a factor that rounds nothing."""
+    return jnp.ldexp(jnp.ones_like(x), jnp.frexp(x)[1] - 1)
+
+
 def _inner_products(
     X: Float[Array, "n d"], Y: Float[Array, "m d"], a: Float[Array, "n 1"], b: Float[Array, "1 m"]
 ) -> tuple[Float[Array, "n m"], Float[Array, "n 1"], Float[Array, "1 m"]]:
@@ -271,7 +298,8 @@ def _or_one(a: Float[Array, "..."]) -> Float[Array, "..."]:
 
 Points = tuple[Float[Array, "..."], ...]
 Exact = Callable[[Points, Points, Float[Array, "..."]], Float[Array, "..."]]
-Close = Callable[[Float[Array, "n m"]], Bool[Array, "n m"]]
+Close = Callable[[Float[Array, "n m"], bool], Bool[Array, "n m"]]  # of refined values, or of those by the product
+Refined = Callable[[Float[Array, "n m"]], Float[Array, "n m"]]
 
 
 def _small_angles(left: Points, right: Points, folded: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -313,15 +341,21 @@ def _distances(left: Points, right: Points, square: Float[Array, "..."]) -> Floa
 
 
 def _corrected(
-    exact: Exact, value: Float[Array, "n m"], close: Close, left: Points, right: Points
+    exact: Exact, refined: Refined, value: Float[Array, "n m"], close: Close, left: Points, right: Points
 ) -> Float[Array, "n m"]:
     """`value` with its `close` entries replaced by `exact`, which takes points with the axis d last.
 
-    Few points have more than a few neighbours so close: those go one a row at a time, the others by whole rows.
+    Few points have more than a few neighbours so close: those go one a row at a time, the others by whole rows.  Where
+    there are such points, all that is close is `refined` at first, and then less is close.
     Derivatives compute what they need again, block by block: what `exact` holds is d times as large as `value`.
     Which entries are close is worked out again where there are some, so that where there are none no matrix holds it.
     """
     rows, columns = (jnp.arange(size, dtype=jnp.int32) for size in value.shape)
+    parts = max(1, -(-left[0].size // _TOGETHER))
+
+    def own(of: tuple[Array, ...]) -> Float[Array, " rows"]:
+        old, column, *points = of
+        return jax.checkpoint(exact)(tuple(points), tuple(v[column] for v in right), old)
 
     def one_a_row(_: int, state: tuple[Array, Array]) -> tuple[Array, Array]:
         return lax.cond(anywhere(state[1]), replaced, lambda *state: state, *state)
@@ -330,35 +364,64 @@ def _corrected(
         last = jnp.max(jnp.where(close, columns, -1), axis=1)  # many times as fast as argmax
         column = jnp.maximum(last, 0)
         old = value[rows, column]
-        new = jax.checkpoint(exact)(left, tuple(v[column] for v in right), old)
+        new = _map(own, tuple(_split(v, parts) for v in (old, column, *left))).ravel()[: rows.size]
         value = value.at[rows, column].set(jnp.where(last >= 0, new, old), unique_indices=True)
         return value, close.at[rows, column].set(False, unique_indices=True)
 
     def some() -> Float[Array, "n m"]:
-        fixed, rest = lax.fori_loop(0, _NEIGHBOURS, one_a_row, (value, close(value)))
+        near = close(value, False)
+        crowded = (jnp.sum(near, axis=1) > _NEIGHBOURS).any()
+        fixed, rest = lax.fori_loop(
+            0, _NEIGHBOURS, one_a_row, lax.cond(crowded, fewer, lambda near: (value, near), near)
+        )
         return lax.cond(jnp.any(rest), lambda: _by_block(exact, fixed, rest, left, right), lambda: fixed)
 
-    return lax.cond(anywhere(close(value)), some, lambda: value)
+    def fewer(near: Bool[Array, "n m"]) -> tuple[Array, Array]:
+        fine = jnp.where(near, jax.checkpoint(refined)(value), value)
+        return fine, near & close(fine, True)
+
+    return lax.cond(anywhere(close(value, False)), some, lambda: value)
 
 
 def _by_block(
     exact: Exact, value: Float[Array, "n m"], close: Bool[Array, "n m"], left: Points, right: Points
 ) -> Float[Array, "n m"]:
-    """The same for blocks of rows at once; blocks without a close entry pay nothing."""
-    n = value.shape[0]
-    blocks = -(-n // _BLOCK)
+    """The same for blocks of rows at once, some columns at a time; blocks without a close entry pay nothing."""
+    n, m = value.shape
+    blocks, strips = -(-n // _BLOCK), max(1, -(-m * _BLOCK * left[0].shape[1] // _TOGETHER))
 
-    def split(v: Array) -> Array:
-        return jnp.pad(v, [(0, blocks * _BLOCK - n)] + [(0, 0)] * (v.ndim - 1)).reshape(blocks, _BLOCK, *v.shape[1:])
+    others = tuple(_split(v, strips) for v in right)
 
-    def fix(block: tuple[Points, Array, Array]) -> Array:
-        points, old, near = block
+    def block(of: tuple[Points, Array, Array]) -> Array:
+        points, old, near = of
 
         def replaced() -> Array:
-            new = exact(tuple(v[:, None] for v in points), tuple(v[None] for v in right), old)
+            across = others, _split(old.T, strips), _split(near.T, strips)
+            return _map(partial(strip, points), across).reshape(-1, old.shape[0])[:m].T
+
+        return lax.cond(jnp.any(near), replaced, lambda: old)
+
+    def strip(points: Points, of: tuple[Points, Array, Array]) -> Array:
+        beside, old, near = of
+
+        def replaced() -> Array:
+            new = exact(tuple(v[None] for v in points), tuple(v[:, None] for v in beside), old)
             return jnp.where(near, new, old)
 
         return lax.cond(jnp.any(near), replaced, lambda: old)
 
-    fixed = lax.map(jax.checkpoint(fix), (tuple(split(v) for v in left), split(value), split(close)))
-    return fixed.reshape(blocks * _BLOCK, -1)[:n]
+    down = (tuple(_split(v, blocks) for v in left), _split(value, blocks), _split(close, blocks))
+    return _map(block, down).reshape(-1, m)[:n]
+
+
+def _map(function: Callable[[Any], Array], parts: Any) -> Array:
+    """The values for all parts along the leading axis, one after the other."""
+    if jax.tree.leaves(parts)[0].shape[0] == 1:
+        return function(jax.tree.map(lambda v: v[0], parts))[None]
+    return lax.map(jax.checkpoint(function), parts)
+
+
+def _split(v: Array, parts: int) -> Array:
+    """The rows in as many equal parts, with zeros at the end."""
+    size = -(-v.shape[0] // parts)
+    return jnp.pad(v, [(0, parts * size - v.shape[0])] + [(0, 0)] * (v.ndim - 1)).reshape(parts, size, *v.shape[1:])

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from rfjax import checks
 from rfjax.kernels.pairs import CrossPairs, DiagonalPairs, Pairs
@@ -36,7 +36,8 @@ def memory_bound(nbytes: int) -> Iterator[None]:
         with rf.kernels.memory_bound(2**20):
             K = k(X, Y)
 
-    It is read when a kernel is called (inside `jax.jit`: when that is traced).  The default suits the device.
+    Some copies of the rows of a tile come on top, which shows where X has many columns.  It is read when a kernel is called
+    (inside `jax.jit`: when that is traced).  The default suits the device.
 
     **Raises** TypeError or ValueError unless `nbytes` is a positive integer.
     """
@@ -144,22 +145,19 @@ def self_gram(evaluate: Evaluate, kernel: Any, X: Array, tiling: Tiling) -> Floa
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def _symmetric(evaluate: Evaluate, tiling: Tiling, kernel: Any, X: Array) -> Float[Array, "n n"]:
     n = X.shape[0]
-    starts = tiling.starts(n, n, lower=True)
-    below, on = (jnp.asarray(starts[chosen]) for chosen in (starts[:, 0] > starts[:, 1], starts[:, 0] == starts[:, 1]))
+    lower = tiling.starts(n, n, lower=True)
+    # Those on the diagonal come last: where the last tiles overlap others, theirs are the entries that remain.
+    starts = jnp.asarray(lower[np.argsort(lower[:, 0] == lower[:, 1], stable=True)])
     rows = Rows.of(X)
     tile = partial(_tile, evaluate, tiling, True, kernel, rows, rows)
 
-    def twice(t: Int[Array, ""], out: Float[Array, "n n"]) -> Float[Array, "n n"]:
-        values = settled(tile(below[t]), X[0])
-        out = lax.dynamic_update_slice(out, values, below[t])
-        return lax.dynamic_update_slice(out, values.T, below[t][::-1])
+    def write(t: Int[Array, ""], out: Float[Array, "n n"]) -> Float[Array, "n n"]:
+        start = starts[t]
+        values, image = _mirrors(tile(start), X[0])
+        out = lax.dynamic_update_slice(out, image, start[::-1])  # on the diagonal the same place, written again
+        return lax.dynamic_update_slice(out, _lower(values, image, start[0] > start[1]), start)
 
-    def once(t: Int[Array, ""], out: Float[Array, "n n"]) -> Float[Array, "n n"]:
-        return lax.dynamic_update_slice(out, _mirrored(tile(on[t]), X[0]), on[t])
-
-    # Those on the diagonal come last: where the last tiles overlap others, theirs are the entries that remain.
-    empty = jnp.zeros((n, n), jax.eval_shape(tile, on[0]).dtype)
-    return lax.fori_loop(0, on.shape[0], once, lax.fori_loop(0, below.shape[0], twice, empty))
+    return lax.fori_loop(0, starts.shape[0], write, jnp.zeros((n, n), jax.eval_shape(tile, starts[0]).dtype))
 
 
 @_symmetric.defjvp
@@ -171,14 +169,24 @@ def _symmetric_jvp(evaluate: Evaluate, tiling: Tiling, primals: Any, tangents: A
 
 
 def _mirrored(values: Float[Array, "n n"], probe: Array) -> Float[Array, "n n"]:
-    """The lower triangle on both sides.
+    """The lower triangle on both sides."""
+    return _lower(*_mirrors(values, probe), jnp.asarray(False))
 
-    Both are read from buffers: fused into what follows they would be computed twice, and could be rounded in two ways;
-    and a transposition on its own is several times faster than one within a fusion.
+
+def _mirrors(values: Float[Array, "n m"], probe: Array) -> tuple[Float[Array, "n m"], Float[Array, "m n"]]:
+    """The entries and their transposition, both in buffers.
+
+    Fused into what follows they would be computed twice, and could be rounded in two ways; and a transposition on its own
+    is several times faster than one within a fusion.
     """
     values = settled(values, probe)
+    return values, settled(values.T, probe)
+
+
+def _lower(values: Float[Array, "n n"], image: Float[Array, "n n"], whole: Bool[Array, ""]) -> Float[Array, "n n"]:
+    """The entries below the diagonal on both sides, or all as they are."""
     # `tri`, because XLA's simplifier works for minutes on the same choice written as row > column.
-    return jnp.where(jnp.tri(values.shape[0], k=-1, dtype=bool), values, settled(values.T, probe))
+    return jnp.where(whole | jnp.tri(values.shape[0], k=-1, dtype=bool), values, image)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))

@@ -176,3 +176,42 @@ def test_lengths_of_many_decades_scale_a_homogeneous_kernel(decades):
     inside = np.abs(np.log10(np.multiply.outer(sizes, sizes))) < 30  # of the range of float32
     error = np.abs(scaled / np.multiply.outer(sizes.astype(float), sizes) - K) / scale
     assert error[inside].max() < 2e-6
+
+
+def crowd(name: str) -> np.ndarray:
+    """Points of which each has many near others: in the plane, in clusters, around one point far away, on a line."""
+    rng = np.random.default_rng(5)
+    clusters = np.repeat(rng.normal(size=(12, 40)), 10, axis=0)
+    return {
+        "plane": rng.normal(size=(120, 2)),
+        "clusters": clusters + rng.choice([1e-6, 1e-3, 3e-2], size=(120, 1)) * rng.normal(size=(120, 40)),
+        "offset": 30 + 0.1 * rng.normal(size=(120, 6)),
+        "line": rng.normal(size=(120, 1)),
+    }[name].astype("float32")
+
+
+@pytest.mark.parametrize("name", ["plane", "clusters", "offset", "line"])
+@pytest.mark.parametrize(
+    "kernel",
+    [rf.ntk(mlp(depth=3, width=1)), rf.ntk(mlp(depth=2, width=1, activation=jnp.sign)), rbf(0.1), rf.laplace(0.3)],
+    ids=["relu", "sign", "rbf", "laplace"],
+)
+def test_crowds_are_as_right_as_a_few(name, kernel):
+    X = crowd(name)
+    exact = np.asarray(kernel(X.astype("float64"), X[::-1].astype("float64")))
+    own = np.asarray(kernel.diag(X.astype("float64")))
+    error = np.abs(np.asarray(kernel(X, X[::-1])) - exact) / np.sqrt(own[:, None] * own[::-1])
+    assert error.max() < 1e-5
+    slopes = [
+        np.asarray(jax.grad(lambda x, k=kernel, X=X: k(x, X[::-1].astype(x.dtype)).sum())(X.astype(dtype)))
+        for dtype in ("float32", "float64")
+    ]
+    assert np.abs(slopes[0] - slopes[1]).max() < 1e-3 * max(1, np.abs(slopes[1]).max())
+
+
+def test_crowds_stay_within_the_memory_bound():
+    X = jnp.asarray(np.random.default_rng(0).normal(size=(400, 300)).astype("float32"))
+    kernel = rf.ntk(mlp(depth=2, width=1))
+    with rf.kernels.memory_bound(2**20):
+        program = jax.jit(lambda X, Y: kernel(X, Y)).lower(X, X).compile()
+    assert program.memory_analysis().temp_size_in_bytes < 4 * 2**20

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rfjax.numerics import adjoint_matmul, from_stripes, gram_stripes
+from rfjax.numerics import adjoint_matmul, finer, from_stripes, gram_stripes, half_squared_distance
 
 RNG = np.random.default_rng(0)
 A = RNG.normal(size=(9, 20))
@@ -36,3 +36,27 @@ def test_stripes_make_the_whole_gram_matrix(columns):
     T = np.tril(RNG.normal(size=(columns, columns)))
     found = from_stripes(gram_stripes(jnp.asarray(T), triangular=True))
     np.testing.assert_allclose(found, T.T @ T, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("d", [1, 9, 784])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_distances_have_half_of_the_digits_more(d, dtype):
+    x = RNG.normal(size=(50, d))
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    x, y = x.astype(dtype), (x + 1e-3 * RNG.normal(size=x.shape) / d**0.5).astype(dtype)
+    sign = np.where(RNG.random((50, 50)) < 0.5, -1.0, 1.0).astype(dtype)
+    difference = x[:, None].astype(np.longdouble) - sign[..., None] * y[None]
+    expected, found = (difference**2).sum(-1) / 2, np.asarray(half_squared_distance(x, y, sign))
+    eps = np.finfo(dtype).eps
+    near = expected < 1e-3
+    assert near.sum() > 10
+    assert (np.abs(found - expected) < eps * (4 * finer(dtype) * d**0.5 + 2 * expected))[near].all()
+    assert np.abs(found - expected).max() < 4 * eps
+
+
+def test_derivatives_of_distances_are_those_of_the_formula():
+    x, y = 0.3 * RNG.normal(size=(5, 3)), 0.3 * RNG.normal(size=(4, 3))
+    found = jax.jacobian(half_squared_distance, (0, 1))(x, y)
+    expected = jax.jacobian(lambda x, y: ((x[:, None] - y) ** 2).sum(-1) / 2, (0, 1))(x, y)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-14)
