@@ -68,6 +68,8 @@ def ridge_regression(
         )
     X = X if chosen.streams else jnp.asarray(X)
     solution = chosen.solve(model, X, _remaining(y, start, X), ridge, throw=throw)
+    if solution.stats.solver != chosen.name:
+        reason += f", and {solution.stats.iterations} steps did not reach the tolerance"
     return KernelFit(model, solution.points, solution.coefficients, start, replace(solution.stats, reason=reason))
 
 

@@ -205,6 +205,17 @@ def test_auto_goes_by_size_and_memory(monkeypatch):
     assert choice.free_memory() > 0
 
 
+def test_auto_factors_where_steps_would_take_longer(monkeypatch):
+    monkeypatch.setattr(choice, "_DIRECT", 100)
+    fit = rf.ridge_regression(KERNEL, X, Y, ridge=1e-7)
+    assert fit.stats.solver == "cholesky" and "1 steps did not reach" in fit.stats.reason and fit.stats.ok
+    exact = rf.ridge_regression(KERNEL, X, Y, ridge=1e-7, solver="cholesky")
+    np.testing.assert_array_equal(fit.coefficients, exact.coefficients)
+    monkeypatch.setattr(choice, "_FACTORED", 1)
+    fit = rf.ridge_regression(KERNEL, X, Y, ridge=RIDGE)
+    assert fit.stats.solver == "cg" and fit.stats.iterations > 0 and "300 products" in fit.stats.reason
+
+
 def test_a_killed_solve_goes_on(tmp_path):
     path = str(tmp_path / "solve.npz")
     short = CG(rank=0, tolerance=1e-8, max_iterations=15, precision="full", checkpoint=path)

@@ -1,14 +1,16 @@
 """Which solver, for how many points, in how much memory: `solver="auto"`, which says why."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jax
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from rfjax import checks
-from rfjax.regression.solvers.base import Solver
+from rfjax.kernels import Kernel
+from rfjax.regression.solvers.base import Solution, Solver
 from rfjax.regression.solvers.cholesky import Cholesky
 from rfjax.regression.solvers.conjugate_gradients import ConjugateGradients
 from rfjax.regression.solvers.eigenpro import EigenPro
@@ -18,6 +20,34 @@ NAMES = {"cholesky": Cholesky, "cg": ConjugateGradients, "nystrom": Nystrom, "ei
 _DIRECT = 20_000  # points to which n³/3 operations of a matrix product cost less than some fifty passes over n² entries
 _SMALL = 2048  # points whose matrix any device holds
 _PASSES = 200_000  # points to which one pass over the n² entries takes seconds to minutes
+_FACTORED = 300  # points a product with their matrix, as many of which take the time of its factorisation
+
+
+class Attempt(Solver):
+    """Conjugate gradients for about as long as a factorisation takes, and then, where they have not arrived, that."""
+
+    first: ConjugateGradients
+    otherwise: Cholesky
+
+    @property
+    def name(self) -> str:
+        return self.first.name
+
+    @property
+    def streams(self) -> bool:
+        return False
+
+    def solve(self, kernel: Kernel, X: Any, y: Float[Array, "n ..."], ridge: Any, *, throw: bool) -> Solution:
+        attempted = self.first.solve(kernel, X, y, ridge, throw=False)
+        if attempted.stats.ok:
+            return attempted
+        solution = self.otherwise.solve(kernel, X, y, ridge, throw=throw)
+        spent = replace(
+            solution.stats,
+            iterations=attempted.stats.iterations,
+            seconds=attempted.stats.seconds + solution.stats.seconds,
+        )
+        return solution._replace(stats=spent)
 
 
 def as_solver(solver: Any, key: PRNGKeyArray | None) -> Solver | None:
@@ -39,8 +69,9 @@ def choose(X: Any, key: PRNGKeyArray | None, *, traced: bool) -> tuple[Solver, s
     """The solver for n points of this dtype, and why.
 
     Cholesky where its matrix fits into half of the free memory and n <= 20,000 (exact, no settings); beyond that
-    conjugate gradients to n = 200,000, and then 5√n centres, which `key` draws.  Under tracing it is Cholesky: how much
-    memory there is, is not known there.
+    conjugate gradients to n = 200,000, and then 5√n centres, which `key` draws.  Where the matrix fits, steps of conjugate
+    gradients that take as long as its factorisation are enough: without success it is Cholesky after all.  Under tracing it
+    is Cholesky: how much memory there is, is not known there.
     """
     n = X.shape[0]
     if traced:
@@ -51,9 +82,11 @@ def choose(X: Any, key: PRNGKeyArray | None, *, traced: bool) -> tuple[Solver, s
         return ConjugateGradients(), f"the {n} points are spread over devices"
     if n <= _DIRECT and matrix <= free / 2:
         return Cholesky(), f"the {n} x {n} matrix takes {_gib(matrix)} of {_gib(free)}"
+    if n <= _PASSES and matrix > free / 2:
+        return ConjugateGradients(), f"the {n} x {n} matrix ({_gib(matrix)}) does not fit"
     if n <= _PASSES:
-        why = "does not fit" if matrix > free / 2 else "costs more to factor than some fifty products with it"
-        return ConjugateGradients(), f"the {n} x {n} matrix ({_gib(matrix)}) {why}"
+        tried = Attempt(ConjugateGradients(max_iterations=n // _FACTORED), Cholesky())
+        return tried, f"to factor the {n} x {n} matrix ({_gib(matrix)}) costs {n // _FACTORED} products with it"
     return Nystrom(key=key), f"{n} points: a single product with their matrix takes minutes"
 
 
