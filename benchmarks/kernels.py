@@ -7,6 +7,7 @@
 | fitted | what do activations without a closed form cost? | 1.5 times as much as erf |
 | call | what does a small plain call cost, its kernel made anew? | 1 ms, nothing compiled |
 | ragged | what do tiles cost at sizes that they do not divide? | 1.5 calls without a bound |
+| crowd | what do points cost of which each has many near others? | 5 times as much as points that are far apart |
 | matvec | what do products without the matrix cost? | 1 GiB; half the rate of tiles of plain inner products |
 | error | how far is float32 from float64? | 1e-5 |
 """
@@ -259,6 +260,38 @@ def _within_a_bound(n: int, m: int, d: int, depth: int, repetitions: int, bound:
     return [replace(row, temp_bytes=held) for row in rows]
 
 
+def _crowd(sizes: Sizes) -> Iterator[Case]:
+    for kind in ("plane", "clusters"):
+        yield partial(_crowded, kind, sizes)
+
+
+def _crowded(kind: str, sizes: Sizes) -> list[Row]:
+    """k(X) of points in the plane, or in clusters of ten, beside as many that are far from each other."""
+    n, wide = sizes.n, 16 if kind == "plane" else sizes.d
+    far = _points(n, wide)
+    X = (
+        _points(n, 2)
+        if kind == "plane"
+        else jnp.repeat(far[: -(-n // 10)], 10, axis=0)[:n] + 1e-3 * _points(n, wide, seed=1)
+    )
+    kernels: dict[str, rf.Kernel] = {
+        "NTK": rf.ntk(rf.mlp(depth=sizes.depth, width=1)),
+        "rbf": rf.rbf(X.shape[1] ** 0.5),
+    }
+    rows = []
+    for name, kernel in kernels.items():
+        contestants: dict[str, Callable[[], Any]] = {
+            "crowd": partial(kernel, X),
+            "far points": partial(kernel, far),
+            BARE: partial(bare, X, X),
+        }
+        times = interleaved(contestants, sizes.repetitions)
+        settings = _settings(n, n, X.shape[1], data=kind)
+        for other, target in (("far points", {"ratio": 5.0}), (BARE, {})):
+            rows.append(beside("crowd", f"k(X) {name}", settings, times, "crowd", other, target))
+    return rows
+
+
 def _matvec(sizes: Sizes) -> Iterator[Case]:
     for cross in (False, True):
         yield partial(_products, sizes.points, 50, sizes.depth, cross, sizes.few)
@@ -327,6 +360,7 @@ GROUPS: dict[str, Callable[[Sizes], Iterator[Case]]] = {
     "fitted": _fitted,
     "call": _call,
     "ragged": _ragged,
+    "crowd": _crowd,
     "matvec": _matvec,
     "error": _error,
 }

@@ -19,6 +19,7 @@ from rfjax.regression.solvers.cholesky import solve
 from rfjax.regression.solvers.columns import are_kept
 
 _MANY, _MANY_KEPT = 4096, 1024  # Nyström features from which some twenty steps cost less than their normal equations
+_A_STEP = 80  # features a step, as many of which take the time of the normal equations
 
 
 def fit_features(
@@ -72,7 +73,8 @@ def fit_features(
 def _by_centres(phi: FeatureMap, X: Any, y: Float[Array, "n ..."], ridge: Any, watch: Stopwatch) -> Solution | None:
     """c = Tᵀβ, where β solves the problem restricted to the centres of Nyström features; None where that does not pay.
 
-    Its steps take n·p entries of the kernel each, where n·p²/2 operations form the normal equations.
+    Its steps take n·p entries of the kernel each, where n·p²/2 operations form the normal equations: after as many as take
+    that long, it is these.
     """
     if not isinstance(phi, NystromFeatures):
         return None
@@ -80,7 +82,8 @@ def _by_centres(phi: FeatureMap, X: Any, y: Float[Array, "n ..."], ridge: Any, w
     if not (_MANY_KEPT if are_kept(n, p, dtype.itemsize) else _MANY) <= p <= n / 3:
         return None
     Z, T = phi.points.astype(dtype), phi.whitening.astype(dtype)
-    found = Nystrom(choice=phi.choice).restricted(phi.approximates, X, y, ridge, Z, T, watch=watch, throw=False)
+    steps = Nystrom(choice=phi.choice, max_iterations=max(20, p // _A_STEP))
+    found = steps.restricted(phi.approximates, X, y, ridge, Z, T, watch=watch, throw=False)
     if not found.stats.ok:
         return None
     reason = f"{found.stats.iterations} steps cost less than the {p} x {p} normal equations of the features"

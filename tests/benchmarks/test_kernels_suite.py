@@ -33,7 +33,7 @@ def test_the_smoke_preset_writes_every_group(tmp_path):
     assert {"rfjax", "jax", "jaxlib", "numpy"} <= found["versions"].keys()
     assert all(row.keys() == FIELDS for row in found["rows"])
     groups = {row["group"] for row in found["rows"]}
-    assert groups == {"depth", "peer", "fitted", "call", "ragged", "matvec", "error"}
+    assert groups == {"depth", "peer", "fitted", "call", "ragged", "crowd", "matvec", "error"}
     assert all(group in done.stdout for group in groups)
     for row in found["rows"]:
         assert row["note"] or {"n", "m", "d", "dtype"} <= row["settings"].keys()
@@ -49,4 +49,4 @@ def test_an_unknown_group_is_one_line(tmp_path):
     command = [sys.executable, "-m", "benchmarks", "kernels", "--only", "speed"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
-    assert "kernels has the groups depth, peer, fitted, call, ragged, matvec, error; got 'speed'" in done.stderr
+    assert "kernels has the groups depth, peer, fitted, call, ragged, crowd, matvec, error; got 'speed'" in done.stderr
