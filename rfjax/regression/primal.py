@@ -79,7 +79,7 @@ def _by_centres(phi: FeatureMap, X: Any, y: Float[Array, "n ..."], ridge: Any, w
     if not isinstance(phi, NystromFeatures):
         return None
     n, p, dtype = X.shape[0], phi.points.shape[0], jnp.result_type(jnp.asarray(X[:1]))
-    if not (_MANY_KEPT if are_kept(n, p, dtype.itemsize) else _MANY) <= p <= n / 3:
+    if not (_MANY_KEPT if are_kept(n, p, dtype.itemsize) else _MANY) <= p <= n / 2:
         return None
     Z, T = phi.points.astype(dtype), phi.whitening.astype(dtype)
     steps = Nystrom(choice=phi.choice, max_iterations=max(20, p // _A_STEP))
