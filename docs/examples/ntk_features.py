@@ -39,7 +39,7 @@ def panels(rows: list[dict]) -> Panels:
 def draw_panel(axes: Axes, rows: list[dict], label: str) -> None:
     """One quantity against p: a curve a map, and the exact kernel as a line."""
     value, curves = ROWS[label], {}
-    for name in dict.fromkeys(row["name"] for row in rows if "p" in row["settings"]):
+    for name in sorted({row["name"] for row in rows if "p" in row["settings"]}):  # one colour in all panels
         points = sorted((row["settings"]["p"], value(row)) for row in rows if row["name"] == name)
         curves[name] = Curve(*zip(*points, strict=True))
     compare_maps(axes, curves, ylabel=label, slope=False)
