@@ -1,7 +1,7 @@
-"""What kinks at 0 add to a dual: the slow tails of Hermite series, in closed form."""
+"""What kinks at 0 add to a dual: the slow tails of Hermite series, each a short polynomial fitted once."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -10,77 +10,56 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from rfjax.activations.piecewise import step_coefficients
-from rfjax.numerics import Covariance, safe_divide, safe_sqrt, sin_minus_theta_cos
+from rfjax.numerics import Covariance, in_float64, safe_divide, safe_sqrt, sin_minus_theta_cos
 
 _PAIRS = ((0, 0), (1, 1), (2, 2), (0, 2), (2, 0), (1, 3), (3, 1))  # of orders, of which the sum is known
+_NODES = 48  # of a fit: beyond rounding up to 1000 terms
 
 
 class Kinks(NamedTuple):
-    """The parts j_p j_q·E(u₊^p/p!)(v₊^q/q!) = Σ_k r_pk r_qk √q11^p √q22^q c^k of a dual, for some pairs (p, q).
+    """The parts j_p j_q·Σ_{k>terms} r_pk r_qk √q11^p √q22^q c^k of a dual, for some pairs of orders (p, q).
 
-    A function whose p-th derivative jumps by j_p at 0 has the Hermite coefficients Σ_p j_p s^p r_pk, r_pk = O(k^{−p/2−3/4}),
-    and what falls faster than any power.  With c = cos θ, s = sin θ, every sum is (1/2π) times
-
-        0, 0:  π − θ                       1, 1:  (π − θ)c + s              2, 2:  ((π − θ)(1 + 2c²) + 3sc)/4
-        0, 2:  ((π − θ) + cs)/2            1, 3:  ((π − θ)c + s − s³/3)/2
-
-    by d/dc of (p, q) being (p − 1, q − 1).  Sums of odd p − q are finite, and are left out.
+    A function whose p-th derivative jumps by j_p at 0 has the Hermite coefficients Σ_p j_p s^p r_pk, those of z₊^p/p! being
+    r_pk = O(k^{−p/2−3/4}), and what falls faster than any power.  Sums of odd p − q end soon, and are left out.
     """
 
     parts: tuple[tuple[int, int, float], ...]
     """(p, q, j_p j_q)."""
 
-    def rows(self, q: Float[Array, "..."], terms: int, side: int) -> Float[Array, "terms+3 j ..."]:
-        """Σ_j left_kj·right_kj is what is to be taken out of term k <= terms; two more rows are empty.
+    def energies(self, q: Float[Array, "..."], terms: int) -> list[Float[Array, "..."] | float]:
+        """The parts at u = v: over even k and over odd k."""
+        return [sum(w * _energies(m, n, terms)[i] * q ** ((m + n) // 2) for m, n, w in self.parts) for i in range(2)]
 
-        One j for every order p of the left: r_pk √q11^p against Σ_q j_p j_q r_qk √q22^q.
-        """
-        parts, found = self.parts or ((0, 0, 0.0),), []
-        for left in sorted({m for m, *_ in parts}):
-            mine = [(left, 1.0)] if side == 0 else [(n, w) for m, n, w in parts if m == left]
-            found.append(sum(_column(w * _coefficients(n, terms), q) * safe_sqrt(q) ** n for n, w in mine))
-        return jnp.pad(jnp.stack(found, axis=1), ((0, 2), *((0, 0),) * (q.ndim + 1)))
+    def apart(self, pair: Covariance, sizes: Sequence[Float[Array, "..."]], terms: int) -> Float[Array, "..."] | float:
+        """Σ_{k>terms} (a_k/sizes₀ − b_k/sizes₁)² of the coefficients of both sides."""
+        roots = safe_sqrt(pair.left), safe_sqrt(pair.right)
 
-    def beyond(self, q: Float[Array, "..."], terms: int) -> list[Float[Array, "..."] | float]:
-        """Σ_{k>terms} at u = v, over even and over odd k."""
-        return [sum(w * _tails(m, n, terms)[i] * q ** ((m + n) // 2) for m, n, w in self.parts) for i in range(2)]
+        def between(p: int) -> Float[Array, "..."]:
+            return safe_divide(roots[0] ** p, sizes[0]) - safe_divide(roots[1] ** p, sizes[1])
 
-    def apart(self, pair: Covariance, terms: int) -> Float[Array, "..."] | float:
-        """Σ_{k>terms} (a_k − b_k)² of the coefficients of both sides."""
-        a, b = safe_sqrt(pair.left), safe_sqrt(pair.right)
-        return sum(w * sum(_tails(m, n, terms)) * (a**m - b**m) * (a**n - b**n) for m, n, w in self.parts)
+        return sum(w * sum(_energies(m, n, terms)) * between(m) * between(n) for m, n, w in self.parts)
 
-    def below(self, pair: Covariance) -> Float[Array, "..."] | float:
-        """Σ_k r_pk r_qk √q11^p √q22^q (1 − c^k), p, q >= 1, relatively accurate near c = 1."""
-        return sum(w * _scale(m, n, pair) * value for (m, n, w), value in self._each(pair, _below))
+    def below(self, pair: Covariance, terms: int) -> Float[Array, "..."] | float:
+        """The parts at c = 1 less those at c, relatively accurate near c = 1."""
+        return sum(scale * fall for scale, _, fall in self._each(pair, terms))
 
-    def cross(self, pair: Covariance) -> Float[Array, "..."] | float:
-        """E(u₊^p/p!)(v₊^q/q!), p, q <= 2."""
-        return sum(w * _scale(m, n, pair) * value for (m, n, w), value in self._each(pair, _cross))
+    def cross(self, pair: Covariance, terms: int) -> Float[Array, "..."] | float:
+        """The parts at c."""
+        return sum(scale * (whole - fall) for scale, whole, fall in self._each(pair, terms))
 
-    def _each(
-        self, pair: Covariance, form: Callable[[tuple[int, int], "_Angle"], Float[Array, "..."]]
-    ) -> list[tuple[tuple[int, int, float], Float[Array, "..."]]]:
-        if not self.parts:
-            return []
-        angle = _Angle.of(pair)
-        return [(part, form(part[:2], angle) / (2 * math.pi)) for part in self.parts]
-
-
-class _Angle(NamedTuple):
-    """θ, sin θ, 1 − cos θ and sin θ − θ cos θ, each to its own last digits near θ = 0."""
-
-    theta: Float[Array, "..."]
-    sine: Float[Array, "..."]
-    rest: Float[Array, "..."]
-    gap: Float[Array, "..."]
-
-    @classmethod
-    def of(cls, pair: Covariance) -> "_Angle":
-        total, theta = pair.below + pair.above, pair.angle
-        rest = safe_divide(2 * pair.below, total)
-        sine = safe_divide(2 * safe_sqrt(pair.below) * safe_sqrt(pair.above), total)
-        return cls(theta, sine, rest, sin_minus_theta_cos(theta, sine, 1 - rest))
+    def _each(self, pair: Covariance, terms: int) -> list[tuple[Float[Array, "..."], float, Float[Array, "..."]]]:
+        """j_p j_q √q11^p √q22^q, the sum at c = 1, and how far it falls from there to c."""
+        total, a, b = pair.below + pair.above, safe_sqrt(pair.left), safe_sqrt(pair.right)
+        square = safe_divide(4 * pair.below, total) * safe_divide(pair.above, total)
+        falls = {
+            orders: _fall(orders, terms, square) for orders in dict.fromkeys(_sorted(m, n) for m, n, _ in self.parts)
+        }
+        found = []
+        for m, n, w in self.parts:
+            whole, fall = sum(_energies(m, n, terms)), falls[_sorted(m, n)]
+            opposite = fall if m % 2 else 2 * whole - fall  # even k for odd orders
+            found.append((w * a**m * b**n, whole, jnp.where(pair.below > pair.above, opposite, fall)))
+        return found
 
 
 def kinks_of(jumps: dict[int, float]) -> Kinks:
@@ -88,39 +67,72 @@ def kinks_of(jumps: dict[int, float]) -> Kinks:
     return Kinks(tuple((p, q, jumps[p] * jumps[q]) for p, q in _PAIRS if p in jumps and q in jumps))
 
 
-def _below(orders: tuple[int, int], angle: _Angle) -> Float[Array, "..."]:
-    """2π times the sum at θ = 0 less that at θ, of 1 − c and s − θc."""
-    theta, sine, rest, gap = angle
-    match orders:
-        case (1, 1):
-            return math.pi * rest - gap
-        case (2, 2):
-            return ((2 * math.pi + theta) * sine**2 - 3 * (1 - rest) * gap) / 4
-        case _:
-            return (math.pi * rest - gap + sine**3 / 3) / 2
+def _sorted(p: int, q: int) -> tuple[int, int]:
+    return min(p, q), max(p, q)
 
 
-def _cross(orders: tuple[int, int], angle: _Angle) -> Float[Array, "..."]:
-    """2π times the sum at θ."""
-    theta, sine, rest, gap = angle
-    match orders:
-        case (0, 0):
-            return math.pi - theta
-        case (1, 1):
-            return math.pi * (1 - rest) + gap
-        case (2, 2):
-            return (3 * math.pi - (2 * math.pi + theta) * sine**2 + 3 * (1 - rest) * gap) / 4
-        case _:
-            return (math.pi - theta + (1 - rest) * sine) / 2
+def _fall(orders: tuple[int, int], terms: int, square: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Σ_{k>terms} r_pk r_qk (1 − c^k), c >= 0, of s² = 1 − c²: s² times a polynomial in u(s), or s times it for jumps."""
+    sine = safe_sqrt(square)
+    u, value = _inward(sine, terms), jnp.zeros_like(sine)
+    for coefficient in _fit(orders, terms, float(jnp.finfo(square.dtype).eps)):
+        value = value * u + coefficient
+    return value * (sine if orders == (0, 0) else square)
 
 
-def _column(values: Float[np.ndarray, " k"], q: Float[Array, "..."]) -> Float[Array, "k ..."]:
-    return jnp.asarray(values, q.dtype).reshape(-1, *(1,) * q.ndim)
+def _inward(sine: Array, terms: int) -> Array:
+    """u = 1 at s = 0 and −1 at s = 1, with half of the way behind it where c^terms begins to fall."""
+    scale = math.sqrt(terms) / 4
+    lowest = (1 - scale) / (1 + scale)
+    return ((1 - scale * sine) / (1 + scale * sine) - lowest) * (2 / (1 - lowest)) - 1
 
 
-def _scale(p: int, q: int, pair: Covariance) -> Float[Array, "..."]:
-    """√q11^p √q22^q."""
-    return safe_sqrt(pair.left) ** p * safe_sqrt(pair.right) ** q
+def _outward(u: Float[np.ndarray, " q"], terms: int) -> Float[np.ndarray, " q"]:
+    """The s of u."""
+    scale = math.sqrt(terms) / 4
+    lowest = (1 - scale) / (1 + scale)
+    inward = lowest + (u + 1) * ((1 - lowest) / 2)
+    return (1 - inward) / (scale * (1 + inward))
+
+
+@lru_cache(maxsize=64)
+def _fit(orders: tuple[int, int], terms: int, eps: float) -> list[float]:
+    """Coefficients of the polynomial of `_fall`, the highest first, as many as matter.
+
+    With c = cos θ, s = sin θ, 2π Σ_{k>=0} r_pk r_qk (1 − c^k) is, by d/dc of (p, q) being (p − 1, q − 1):
+
+        0, 0:  θ                                     2, 2:  ((2π + θ)s² − 3c(s − θc))/4
+        1, 1:  π(1 − c) − (s − θc)                   0, 2:  (θs² − c(s − θc))/2
+        1, 3:  (π(1 − c) − (s − θc) + s³/3)/2
+    """
+
+    def whole(s: Float[np.ndarray, " q"]) -> Float[np.ndarray, " q"]:
+        c, theta = np.sqrt(1 - s**2), np.arcsin(s)
+        rest = s**2 / (1 + c)
+        with in_float64():
+            gap = np.asarray(sin_minus_theta_cos(jnp.asarray(theta), jnp.asarray(s), jnp.asarray(c)))
+        match orders:
+            case (0, 0):
+                return theta
+            case (1, 1):
+                return math.pi * rest - gap
+            case (2, 2):
+                return ((2 * math.pi + theta) * s**2 - 3 * c * gap) / 4
+            case (0, 2):
+                return (theta * s**2 - c * gap) / 2
+            case _:
+                return (math.pi * rest - gap + s**3 / 3) / 2
+
+    def function(u: Float[np.ndarray, " q"]) -> Float[np.ndarray, " q"]:
+        s = _outward(u, terms)
+        products = _coefficients(orders[0], terms) * _coefficients(orders[1], terms)
+        head = -np.expm1(np.arange(terms + 1) * np.log1p(-(s[:, None] ** 2)) / 2) @ products
+        return (whole(s) / (2 * math.pi) - head) / (s if orders == (0, 0) else s**2)
+
+    series = np.polynomial.Chebyshev.interpolate(function, _NODES)
+    matter = np.abs(series.coef) > eps / 8
+    kept = np.polynomial.Chebyshev(series.coef[: int(np.max(np.nonzero(matter), initial=0)) + 1])
+    return kept.convert(kind=np.polynomial.Polynomial).coef[::-1].tolist()
 
 
 @lru_cache(maxsize=16)
@@ -134,7 +146,7 @@ def _coefficients(order: int, degree: int) -> Float[np.ndarray, " k"]:
 
 
 @lru_cache(maxsize=16)
-def _tails(p: int, q: int, terms: int) -> tuple[float, float]:
+def _energies(p: int, q: int, terms: int) -> tuple[float, float]:
     """Σ_{k>terms} r_pk r_qk over even and over odd k: all are E z^{p+q}/(4 p!q!), each."""
     products = _coefficients(p, terms) * _coefficients(q, terms)
     whole = math.prod(range(1, p + q, 2)) / (4 * math.factorial(p) * math.factorial(q))

@@ -1,8 +1,9 @@
 """Any function at all: duals by Gauss–Legendre quadrature of its Hermite coefficients, row by row."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -15,8 +16,9 @@ from rfjax.activations.base import Nonlinearity, differentiated, graded_breaks, 
 from rfjax.activations.kinks import Kinks, kinks_of
 from rfjax.numerics import Covariance, gaussian_quadrature, hermite_functions, matmul, safe_divide, safe_sqrt
 
-_NOISE = 10.0  # a remainder below this many units of rounding is rounding
+_REACH = 13.0  # of quadrature, beyond which no function has any weight
 
+_Basis = tuple[Float[np.ndarray, "q k"], Float[np.ndarray, "k k"]]
 Function = Callable[[Float[Array, "..."]], Float[Array, "..."]]
 
 
@@ -73,76 +75,71 @@ class Quadrature(Nonlinearity):
     @property
     def _parity(self) -> int:
         """1 for an even σ, −1 for an odd one, 0 for any other."""
-        z, *_ = _host(self.breaks, self.terms)
+        z = _halves(self.breaks, self.terms)[0]
         values, mirrored = host_values(self.function, z), host_values(self.function, -z)
         for sign in (1, -1):
             if np.abs(values - sign * mirrored).max() <= 1e-14 * np.abs(values).max():
                 return sign
         return 0
 
-    def _rows(
+    def _series(
         self, function: Function, q: Float[Array, "..."], kinks: Kinks
-    ) -> tuple[Float[Array, "terms+3 ..."], Float[Array, "2 ..."], Float[Array, "..."]]:
-        """For every entry of q: coefficients 0…terms and the roots of the two remainders; and E σ².
+    ) -> tuple["_Series", Float[Array, "..."], Float[Array, "..."]]:
+        """The series of every entry of q; E σ²; and what the series sums to, kinks and all: the same but for rounding.
 
-        Of the remainders the energy of the kinks beyond is taken off; the roots of what is then negative, as mixed
-        terms of the two may be, come apart.
+        v(z) = √w σ(√q z),  a_k = Σ v H_k,  H_k = √w h_k        over nodes z > 0, even and odd parts apart
+        left = Σ (v − Σ_k a_k H_k)² + ‖aᵀ·outside‖² − kinks
         """
-        z, weights, basis = lax.optimization_barrier(
-            tuple(jnp.asarray(v, q.dtype) for v in _host(self.breaks, self.terms))
+        z, root, *bases = lax.optimization_barrier(
+            jax.tree.map(lambda v: jnp.asarray(v, q.dtype), _halves(self.breaks, self.terms))
         )
-        values = function(safe_sqrt(q)[..., None] * z)
-        # Nodes are symmetric where the breaks are: the values at −z are at hand.
-        symmetric = set(self.breaks) == {-b for b in self.breaks}
-        mirrored = values[..., ::-1] if symmetric else function(-safe_sqrt(q)[..., None] * z)
-        coefficients = jnp.moveaxis(matmul(values, basis), -1, 0)
-        square = matmul(values**2, weights)
-        # The remainders of even and odd degree go with the two powers of c that come next, so that c = ±1 is exact.
-        more, less, beyond = [], [], kinks.beyond(q, self.terms)
-        for degree in (self.terms + 1, self.terms + 2):
-            part = (values + (-1) ** degree * mirrored) / 2
-            rest = matmul(part**2, weights) - jnp.sum(coefficients[degree % 2 :: 2] ** 2, axis=0) - beyond[degree % 2]
-            noise = _NOISE * jnp.finfo(q.dtype).eps * square
-            more.append(safe_sqrt(jnp.where(rest > noise, rest, 0)))
-            less.append(safe_sqrt(jnp.where(rest < -noise, -rest, 0)))
-        return jnp.concatenate([coefficients, jnp.stack(more)]), jnp.stack(less), square
+        there, mirrored = (function(sign * safe_sqrt(q)[..., None] * z) * root for sign in (1, -1))
+        coefficients, left = [], []
+        for part, (basis, outside), energy in zip(
+            (there + mirrored, there - mirrored), bases, kinks.energies(q, self.terms), strict=True
+        ):
+            own = matmul(part, basis)
+            # The energy of the difference: a difference of energies would be rounding, of which roots are taken.
+            unseen = jnp.sum((part - matmul(own, basis.T)) ** 2, axis=-1) + jnp.sum(matmul(own, outside) ** 2, axis=-1)
+            coefficients.append(own)
+            left.append(unseen - energy)
+        more, less = (safe_sqrt(jnp.maximum(sign * jnp.stack(left), 0)) for sign in (1, -1))
+        series = _Series(_interleaved(*coefficients), more, less)
+        square = 2 * jnp.sum(there**2 + mirrored**2, axis=-1)
+        return series, square, series.energy + sum(kinks.energies(q, self.terms))
 
     def _propagate(self, pair: Covariance) -> Covariance:
         kinks = kinks_of(self._jumps)
-        one, less_one, left = self._rows(self.function, pair.left, kinks)
-        two, less_two, right = self._rows(self.function, pair.right, kinks)
-        c, closeness = pair.correlation, safe_divide(2 * pair.below, pair.below + pair.above)
-        rows = [one, two]
-        if kinks.parts:
-            rows += [
-                kinks.rows(pair.left, self.terms, side=0).at[-2:, 0].set(less_one),
-                kinks.rows(pair.right, self.terms, side=1).at[-2:, 0].set(less_two),
-            ]
-        apart, total = _apart_and_below(c, rows, 0 if kinks.parts else self._parity)
-        turned = closeness * total
-        apart = apart - jnp.sum((less_one - less_two) ** 2, axis=0) + kinks.apart(pair, self.terms)
-        turned = turned + kinks.below(pair)
-        a, b = safe_sqrt(left), safe_sqrt(right)
-        below = jnp.clip((apart - (a - b) ** 2) / 2 + turned, 0, 2 * a * b)
+        one, left, own = self._series(self.function, pair.left, kinks)
+        two, right, theirs = self._series(self.function, pair.right, kinks)
+        a, b, *sizes = (safe_sqrt(v) for v in (left, right, own, theirs))
+        parity = 0 if kinks.parts else self._parity
+        apart, turned = _apart_and_turned(pair.correlation, one.over(sizes[0]), two.over(sizes[1]), parity)
+        apart = apart + kinks.apart(pair, sizes, self.terms)
+        closeness = safe_divide(2 * pair.below, pair.below + pair.above)
+        below = a * b * (apart / 2 + closeness * turned) + kinks.below(pair, self.terms)
+        below = jnp.clip(below, 0, 2 * a * b)
         return Covariance(left, right, below, 2 * a * b - below)
 
     def _derivative(self, pair: Covariance) -> Float[Array, "..."]:
         kinks = kinks_of({order - 1: jump for order, jump in self._jumps.items()})
-        one, *_ = self._rows(self._slope, pair.left, kinks)
-        two, *_ = self._rows(self._slope, pair.right, kinks)
-        rows, parity, c = [one, two], -self._parity, pair.correlation
-        if kinks.parts:
-            rows, parity = rows + [kinks.rows(q, self.terms, s) for s, q in enumerate((pair.left, pair.right))], 0
+        one, two = (self._series(self._slope, q, kinks)[0] for q in (pair.left, pair.right))
+        c, parity = pair.correlation, 0 if kinks.parts else -self._parity
+        total = _zero(c, one, two)
+        for _, weight in _last(one, two, parity):
+            total = total * _step(c, parity) + weight
         total, _ = lax.scan(
-            lambda total, row: (total * _step(c, parity) + _weight(*row), None),
-            _zero(c, rows),
-            tuple(v[_degrees(parity)][::-1] for v in rows),
+            lambda total, row: (total * _step(c, parity) + row[0] * row[1], None),
+            total,
+            tuple(v.terms[_degrees(parity)][::-1] for v in (one, two)),
         )
-        return (total * c if parity == -1 else total) + kinks.cross(pair)
+        return (total * c if parity == -1 else total) + kinks.cross(pair, self.terms)
 
     def _coefficients(self, degree: int, scale: float, shift: float) -> Float[np.ndarray, " k"]:
-        z, _, basis = _host(graded_breaks(self.breaks, scale, shift), degree)
-        return host_values(self.function, scale * z + shift) @ basis
+        z, weights = _nodes(graded_breaks(self.breaks, scale, shift), degree)
+        return _basis(z, weights / _density(z), degree) @ (
+            np.sqrt(weights) * host_values(self.function, scale * z + shift)
+        )
 
     @property
     def passes(self) -> int:
@@ -161,30 +158,65 @@ class Quadrature(Nonlinearity):
         return None
 
 
-def _apart_and_below(
-    c: Float[Array, "..."], rows: Sequence[Float[Array, "..."]], parity: int
-) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-    """Σ_k (a_k − b_k)² and Σ_k w_k(1 − c^k)/(1 − c), w_k = a_k b_k − what kinks take out of it.
+class _Series(NamedTuple):
+    """E σ(√q z)h_k(z), k = 0…terms, and roots of what is left of E σ²: more² − less² at even and at odd degrees.
 
-    Both are sums of small terms near c = 1, where √(κ11 κ22) − Σ ab c^k would cancel.  With W_j = Σ_{k>j} w_k:
+    What is left goes with the next two powers of c, so that c = ±1 is exact.  The energy of the kinks beyond is taken off;
+    the roots of what is then negative, as mixed terms of the two may be, come apart.
+    """
+
+    terms: Float[Array, "k ..."]
+    more: Float[Array, "2 ..."]
+    less: Float[Array, "2 ..."]
+
+    @property
+    def energy(self) -> Float[Array, "..."]:
+        """Σ_k a_k²."""
+        terms, more, less = (jnp.sum(v**2, axis=0) for v in self)
+        return terms + more - less
+
+    def over(self, size: Float[Array, "..."]) -> "_Series":
+        return _Series(*(safe_divide(v, size) for v in self))
+
+
+def _apart_and_turned(
+    c: Float[Array, "..."], one: _Series, two: _Series, parity: int
+) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    """Σ_k (a_k − b_k)² and Σ_k w_k(1 − c^k)/(1 − c), w_k = a_k b_k.
+
+    With Σ_k a_k² = Σ_k b_k² = 1, 1 − Σ_k w_k c^k is half of the one and 1 − c times the other: sums of small terms near
+    c = 1, where the difference would cancel.  With W_j = Σ_{k>j} w_k:
 
         Σ_k w_k(1 − c^k)/(1 − c) = Σ_j c^j W_j                        and, where w_k = 0 for every second k,
                                  = (1 + c) Σ_j c^{2j} W_{2j}          (even)
                                  = W_0 + c(1 + c) Σ_j c^{2j} W_{2j+1} (odd)
     """
 
-    def term(carry: tuple[Array, Array, Array], row: tuple[Array, ...]) -> tuple[tuple[Array, Array, Array], None]:
-        apart, above, total = carry
-        above = above + _weight(*row)
-        return (apart + (row[0] - row[1]) ** 2, above, total * _step(c, parity) + above), None
+    def term(carry: tuple[Array, Array, Array], apart: Array, weight: Array) -> tuple[Array, Array, Array]:
+        above = carry[1] + weight
+        return carry[0] + apart, above, carry[2] * _step(c, parity) + above
 
-    kept = [v[_degrees(parity)] for v in rows]
-    zero = _zero(c, rows)
-    (apart, above, total), _ = lax.scan(term, (zero, zero, zero), tuple(v[:0:-1] for v in kept))
-    apart = apart + (kept[0][0] - kept[1][0]) ** 2
+    carry = (_zero(c, one, two),) * 3
+    for between in _last(one, two, parity):
+        carry = term(carry, *between)
+    (a, *_), (b, *_) = kept = tuple(v.terms[_degrees(parity)] for v in (one, two))
+    (apart, above, total), _ = lax.scan(
+        lambda carry, row: (term(carry, (row[0] - row[1]) ** 2, row[0] * row[1]), None),
+        carry,
+        tuple(v[:0:-1] for v in kept),
+    )
+    apart = apart + (a - b) ** 2
     if parity == -1:
-        return apart, above + _weight(*(v[0] for v in kept)) + c * (1 + c) * total
+        return apart, above + a * b + c * (1 + c) * total
     return apart, (1 + c) * total if parity == 1 else total
+
+
+def _last(one: _Series, two: _Series, parity: int) -> Iterator[tuple[Array, Array]]:
+    """(a_k − b_k)² and a_k b_k of what is left, of the higher degree first."""
+    for degree in (len(one.terms) + 1, len(one.terms)):
+        if parity in (0, (-1) ** degree):
+            (more, less), (their_more, their_less) = ((v[degree % 2] for v in s[1:]) for s in (one, two))
+            yield (more - their_more) ** 2 - (less - their_less) ** 2, more * their_more - less * their_less
 
 
 def _degrees(parity: int) -> slice:
@@ -195,13 +227,8 @@ def _step(c: Float[Array, "..."], parity: int) -> Float[Array, "..."]:
     return c**2 if parity else c
 
 
-def _zero(c: Float[Array, "..."], rows: Sequence[Float[Array, "..."]]) -> Float[Array, "..."]:
-    return jnp.zeros(jnp.broadcast_shapes(c.shape, *(v.shape[1:] for v in rows[:2])), c.dtype)
-
-
-def _weight(a: Array, b: Array, *kinks: Array) -> Array:
-    """a_k b_k without what kinks take out of it."""
-    return a * b - sum(p * q for p, q in zip(*kinks, strict=True)) if kinks else a * b
+def _zero(c: Float[Array, "..."], one: _Series, two: _Series) -> Float[Array, "..."]:
+    return jnp.zeros(jnp.broadcast_shapes(c.shape, one.terms.shape[1:], two.terms.shape[1:]), c.dtype)
 
 
 _PLACES = {"jax.numpy": jax.numpy, "jax.nn": jax.nn, "jax.scipy.special": jax.scipy.special, "jax.lax": lax}
@@ -211,12 +238,40 @@ def _of_name(place: str, name: str, breaks: tuple[float, ...], terms: int) -> Qu
     return Quadrature(getattr(_PLACES[place], name), breaks, terms)
 
 
+def _interleaved(even: Float[Array, "... e"], odd: Float[Array, "... o"]) -> Float[Array, "k ..."]:
+    """Of the degrees 0, 2, … and 1, 3, … all degrees."""
+    count = even.shape[-1] + odd.shape[-1]
+    odd = jnp.pad(odd, [(0, 0)] * (odd.ndim - 1) + [(0, even.shape[-1] - odd.shape[-1])])
+    return jnp.moveaxis(jnp.stack([even, odd], axis=-1).reshape(*even.shape[:-1], -1)[..., :count], -1, 0)
+
+
 @lru_cache(maxsize=8)
-def _host(
-    breaks: tuple[float, ...], degree: int
-) -> tuple[Float[np.ndarray, " q"], Float[np.ndarray, " q"], Float[np.ndarray, "q k"]]:
-    """Quadrature nodes, weights, and weights times h_k(node) for k = 0…degree."""
-    z, weights = gaussian_quadrature(breaks=breaks, order=14 + int(degree**0.5))
-    root = np.exp(-(z**2) / 4) / np.sqrt(2 * np.pi)
-    lebesgue = weights / (np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi))
-    return z, weights, (hermite_functions(degree, z) * (lebesgue * root)).T
+def _halves(
+    breaks: tuple[float, ...], terms: int
+) -> tuple[Float[np.ndarray, " q"], Float[np.ndarray, " q"], _Basis, _Basis]:
+    """Nodes z > 0 of a rule that is symmetric, roots of half their weights, and the h_k of even and of odd degree <= terms.
+
+    Each as the columns √(2w)·h_k(z), and as the factor R of QR of the same beyond the last node, transposed.
+    """
+    z, weights = _nodes(tuple(sorted({*breaks, *(-b for b in breaks)})), terms)
+    z, weights = z[z > 0], weights[z > 0]
+    near = _basis(z, 2 * weights / _density(z), terms)
+    # Beyond 2√k, h_k has fallen to nothing.
+    unit, gaps = np.polynomial.legendre.leggauss(terms + 64)
+    half = math.sqrt(terms) + 4
+    far = _basis(_REACH + half * (1 + unit), 2 * half * gaps, terms)
+    even, odd = ((near[i::2].T, np.linalg.qr(far[i::2].T).R.T) for i in (0, 1))
+    return z, np.sqrt(weights / 2), even, odd
+
+
+def _nodes(breaks: tuple[float, ...], degree: int) -> tuple[Float[np.ndarray, " q"], Float[np.ndarray, " q"]]:
+    return gaussian_quadrature(breaks=breaks, order=14 + int(degree**0.5))
+
+
+def _basis(z: Float[np.ndarray, " q"], lengths: Float[np.ndarray, " q"], degree: int) -> Float[np.ndarray, "k q"]:
+    """√(lengths·φ(z))·h_k(z) for k = 0…degree."""
+    return hermite_functions(degree, z) * np.sqrt(lengths) / (2 * np.pi) ** 0.25
+
+
+def _density(z: Float[np.ndarray, " q"]) -> Float[np.ndarray, " q"]:
+    return np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)

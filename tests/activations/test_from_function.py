@@ -168,6 +168,43 @@ def test_named_functions_meet_their_quadrature():
         np.testing.assert_allclose(duals[name][1][3], exact[3], rtol=1e-5, err_msg=name)
 
 
+@pytest.mark.parametrize("name", ["selu", "silu"])
+def test_float32_keeps_its_digits_at_unequal_norms(name):
+    # Against more digits: norms that differ thirty-fold, and so large that kinks weigh much more than σ² does.
+    own, rng = getattr(activations, name), np.random.default_rng(0)
+    narrow = jnp.asarray(10.0 ** rng.uniform(-2.5, 0.7, size=(2, 1, 400)), "float32")
+    theta = np.pi * np.concatenate([10.0 ** rng.uniform(-6, 0, 200), 1 - 10.0 ** rng.uniform(-6, 0, 200)])
+    half = jnp.asarray([np.sin(theta / 2) ** 2, np.cos(theta / 2) ** 2], "float32")
+
+    @jax.jit
+    def outcome(variances, halves):
+        left, right = variances
+        pair = Covariance(left, right, *(2 * jnp.sqrt(left * right) * v for v in halves))
+        return own.propagate(pair).cross, own.derivative(pair)
+
+    found = [np.asarray(v) for v in outcome(narrow, half)]
+    exact = outcome(narrow.astype("float64"), half.astype("float64"))
+    ends = [outcome(jnp.stack([v, v]).astype("float64"), jnp.asarray([[0.0], [1.0]])) for v in narrow]
+    for some, known, *sizes in zip(found, exact, *ends, strict=True):
+        assert some.dtype == np.float32
+        errors = (some - np.asarray(known)) / np.sqrt(sizes[0] * sizes[1])
+        assert np.abs(errors).max() < 2e-6
+
+
+@pytest.mark.parametrize("name", ["selu", "tanh"])
+def test_float32_sees_near_points_at_every_norm(name):
+    # The next layer's angle is the root of `below`: rounding in it would be a thousand times as large there.
+    own, variance = getattr(activations, name), np.geomspace(0.03, 16, 300)
+    left, right = (jnp.asarray(variance * v, "float32") for v in (1, 1.0001))
+    below = 1e-9 * jnp.sqrt(left * right)
+    propagate = jax.jit(lambda *moments: own.propagate(Covariance(*moments)).below)
+    moments = left, right, below, 2 * jnp.sqrt(left * right) - below
+    found, exact = np.asarray(propagate(*moments)), np.asarray(propagate(*(v.astype("float64") for v in moments)))
+    size = np.asarray(jax.jit(lambda q: own.propagate(Covariance.of_equal(q)).left)(left))
+    assert found.dtype == np.float32
+    assert (np.abs(found - exact) / size).max() < 2e-10
+
+
 @pytest.mark.parametrize("name", ["elu", "selu"])
 def test_derivatives_that_jump_cost_little_near_the_ends(name):
     scale, alpha = (1.0507009873554805, 1.6732632423543772) if name == "selu" else (1.0, 1.0)
