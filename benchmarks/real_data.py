@@ -119,9 +119,9 @@ def _nystroem(data: Split, seconds: float) -> list[Fit] | None:
     except ImportError:
         return None
 
-    def fit(data: Split, components: int) -> np.ndarray:
+    def fit(data: Split, components: int) -> tuple[np.ndarray, float]:
         model = make_pipeline(Nystroem(n_components=components, random_state=0), Ridge())
-        return model.fit(data.X, data.y).predict(data.X_test)
+        return model.fit(data.X, data.y).predict(data.X_test), 0.0
 
     fits: list[Fit] = []
     components = 100

@@ -50,7 +50,7 @@ class Kinks(NamedTuple):
     def _each(self, pair: Covariance, terms: int) -> list[tuple[Float[Array, "..."], float, Float[Array, "..."]]]:
         """j_p j_q √q11^p √q22^q, the sum at c = 1, and how far it falls from there to c."""
         total, a, b = pair.below + pair.above, safe_sqrt(pair.left), safe_sqrt(pair.right)
-        square = safe_divide(4 * pair.below, total) * safe_divide(pair.above, total)
+        square = safe_divide(jnp.minimum(pair.below, pair.above), total)
         falls = {
             orders: _fall(orders, terms, square) for orders in dict.fromkeys(_sorted(m, n) for m, n, _ in self.parts)
         }
@@ -72,27 +72,30 @@ def _sorted(p: int, q: int) -> tuple[int, int]:
 
 
 def _fall(orders: tuple[int, int], terms: int, square: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Σ_{k>terms} r_pk r_qk (1 − c^k), c >= 0, of s² = 1 − c²: s² times a polynomial in u(s), or s times it for jumps."""
-    sine = safe_sqrt(square)
-    u, value = _inward(sine, terms), jnp.zeros_like(sine)
+    """Σ_{k>terms} r_pk r_qk (1 − c^k), c = 1 − 2t² >= 0: t² times a polynomial in u(t), or t times it for jumps."""
+    t = safe_sqrt(square)
+    u, value = _inward(t, terms), jnp.zeros_like(t)
     for coefficient in _fit(orders, terms, float(jnp.finfo(square.dtype).eps)):
         value = value * u + coefficient
-    return value * (sine if orders == (0, 0) else square)
+    return value * (t if orders == (0, 0) else square)
 
 
-def _inward(sine: Array, terms: int) -> Array:
-    """u = 1 at s = 0 and −1 at s = 1, with half of the way behind it where c^terms begins to fall."""
-    scale = math.sqrt(terms) / 4
-    lowest = (1 - scale) / (1 + scale)
-    return ((1 - scale * sine) / (1 + scale * sine) - lowest) * (2 / (1 - lowest)) - 1
+def _inward(t: Array, terms: int) -> Array:
+    """u = 1 at t = 0 and −1 at t² = ½, with half of the way behind it where c^terms begins to fall."""
+    scale, lowest = _scale(terms)
+    return ((1 - scale * t) / (1 + scale * t) - lowest) * (2 / (1 - lowest)) - 1
 
 
 def _outward(u: Float[np.ndarray, " q"], terms: int) -> Float[np.ndarray, " q"]:
-    """The s of u."""
-    scale = math.sqrt(terms) / 4
-    lowest = (1 - scale) / (1 + scale)
+    """The t of u."""
+    scale, lowest = _scale(terms)
     inward = lowest + (u + 1) * ((1 - lowest) / 2)
     return (1 - inward) / (scale * (1 + inward))
+
+
+def _scale(terms: int) -> tuple[float, float]:
+    scale = math.sqrt(terms) / 3
+    return scale, (1 - scale * math.sqrt(0.5)) / (1 + scale * math.sqrt(0.5))
 
 
 @lru_cache(maxsize=64)
@@ -106,9 +109,9 @@ def _fit(orders: tuple[int, int], terms: int, eps: float) -> list[float]:
         1, 3:  (π(1 − c) − (s − θc) + s³/3)/2
     """
 
-    def whole(s: Float[np.ndarray, " q"]) -> Float[np.ndarray, " q"]:
-        c, theta = np.sqrt(1 - s**2), np.arcsin(s)
-        rest = s**2 / (1 + c)
+    def whole(t: Float[np.ndarray, " q"]) -> Float[np.ndarray, " q"]:
+        theta, rest = 2 * np.arcsin(t), 2 * t**2
+        c, s = 1 - rest, np.sin(theta)
         with in_float64():
             gap = np.asarray(sin_minus_theta_cos(jnp.asarray(theta), jnp.asarray(s), jnp.asarray(c)))
         match orders:
@@ -124,13 +127,13 @@ def _fit(orders: tuple[int, int], terms: int, eps: float) -> list[float]:
                 return (math.pi * rest - gap + s**3 / 3) / 2
 
     def function(u: Float[np.ndarray, " q"]) -> Float[np.ndarray, " q"]:
-        s = _outward(u, terms)
+        t = _outward(u, terms)
         products = _coefficients(orders[0], terms) * _coefficients(orders[1], terms)
-        head = -np.expm1(np.arange(terms + 1) * np.log1p(-(s[:, None] ** 2)) / 2) @ products
-        return (whole(s) / (2 * math.pi) - head) / (s if orders == (0, 0) else s**2)
+        head = -np.expm1(np.arange(terms + 1) * np.log1p(-2 * t[:, None] ** 2)) @ products
+        return (whole(t) / (2 * math.pi) - head) / (t if orders == (0, 0) else t**2)
 
     series = np.polynomial.Chebyshev.interpolate(function, _NODES)
-    matter = np.abs(series.coef) > eps / 8
+    matter = np.abs(series.coef) > max(eps / 8, 1e-15)  # what is less is rounding
     kept = np.polynomial.Chebyshev(series.coef[: int(np.max(np.nonzero(matter), initial=0)) + 1])
     return kept.convert(kind=np.polynomial.Polynomial).coef[::-1].tolist()
 
